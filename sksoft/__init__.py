@@ -1,0 +1,65 @@
+"""Everything between scores and decisions: the softmax family for scikit-learn.
+
+``import sksoft`` takes milliseconds: every public name below is loaded from its module on first use (PEP 562), so
+neither numba, scikit-learn, pandas nor matplotlib is imported before something needs it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0.dev0"
+
+# public name -> module that defines it
+_HOMES = {
+    "config_context": "_config",
+    "get_config": "_config",
+    "set_config": "_config",
+    "softmax": "functional",
+    "log_softmax": "functional",
+    "logsumexp": "functional",
+    "sparsemax": "functional",
+    "entmax": "functional",
+    "softmax_jvp": "functional",
+    "softmax_vjp": "functional",
+    "softmax_jacobian": "functional",
+    "SoftmaxRegression": "linear",
+    "TemperatureScaler": "calibration",
+    "CalibratedSoftmaxClassifier": "calibration",
+    "show_versions": "_versions",
+}
+_SUBPACKAGES = ("audit", "calibration", "displays", "functional", "linear", "metrics")
+
+__all__ = ["__version__", *sorted(_HOMES), *_SUBPACKAGES]
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        value = getattr(import_module(f"sksoft.{_HOMES[name]}"), name)
+    elif name in _SUBPACKAGES:
+        value = import_module(f"sksoft.{name}")
+    else:
+        raise AttributeError(f"module 'sksoft' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted(set(globals()) | set(__all__))
+
+
+if TYPE_CHECKING:
+    from sksoft import audit, calibration, displays, functional, linear, metrics
+    from sksoft._config import config_context, get_config, set_config
+    from sksoft._versions import show_versions
+    from sksoft.calibration import CalibratedSoftmaxClassifier, TemperatureScaler
+    from sksoft.functional import (
+        entmax,
+        log_softmax,
+        logsumexp,
+        softmax,
+        softmax_jacobian,
+        softmax_jvp,
+        softmax_vjp,
+        sparsemax,
+    )
+    from sksoft.linear import SoftmaxRegression

@@ -1,0 +1,27 @@
+"""The only module that touches scikit-learn's semi-private helpers; everything else imports them from here.
+
+scikit-learn keeps parameter constraints and weight checking private though third parties need them for the same
+behaviour and wording. If a release moves them, this is the one file to mend.
+"""
+
+import numpy as np
+from sklearn.base import _fit_context as fit_context
+from sklearn.utils._param_validation import HasMethods, Interval, InvalidParameterError, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+__all__ = [
+    "HasMethods",
+    "Interval",
+    "InvalidParameterError",
+    "Options",
+    "StrOptions",
+    "check_is_fitted",
+    "check_sample_weight",
+    "fit_context",
+    "validate_data",
+]
+
+
+def check_sample_weight(sample_weight, X, dtype=np.float64):
+    """Weights as a finite, non-negative (n,) array that is not all zero; ones where `sample_weight` is None."""
+    return _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=True)

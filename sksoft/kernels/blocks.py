@@ -1,0 +1,122 @@
+"""Row blocks over one persistent pool of threads.
+
+A block grid depends on the shape of the data only, never on the number of threads, and partial results are merged in
+block order: so the same bits come out for 1, 2 or 7 threads. The pool lives as long as the process (a fresh one per
+call costs a quarter of a kernel's time) and is rebuilt after a fork, whose child has none of its threads.
+
+Work given to the pool must release the GIL (numba ``nogil``, BLAS, NumPy, ``scipy.sparse`` products) to gain from it.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from typing import TypeVar
+
+from sksoft._config import effective_n_threads
+
+BLOCK_BYTES = 4 << 20
+
+Result = TypeVar("Result")
+
+_pool: ThreadPoolExecutor | None = None
+_pool_size = 0
+_pool_lock = threading.Lock()
+_inside_block = threading.local()
+
+_blas_lock = threading.Lock()
+_blas_holders = 0
+_blas_limit = None
+
+
+def row_blocks(n_rows: int, row_bytes: int, block_bytes: int = BLOCK_BYTES) -> list[slice]:
+    """Cut `n_rows` rows of `row_bytes` bytes into near-equal slices of about `block_bytes`, at least one."""
+    n_blocks = max(1, min(n_rows, -(-n_rows * max(row_bytes, 1) // block_bytes)))
+    edges = [n_rows * i // n_blocks for i in range(n_blocks + 1)]
+    return [slice(start, stop) for start, stop in zip(edges, edges[1:])]
+
+
+def map_blocks(work: Callable[[slice], Result], blocks: list[slice]) -> list[Result]:
+    """``[work(block) for block in blocks]``, on as many threads as the configuration allows.
+
+    Called from inside a block it runs serially: blocks do not nest. An exception in any block is raised here.
+    """
+    n_threads = min(effective_n_threads(), len(blocks))
+    if n_threads <= 1 or getattr(_inside_block, "active", False):
+        return [work(block) for block in blocks]
+    results: list = [None] * len(blocks)
+    remaining = iter(range(len(blocks)))
+    next_lock = threading.Lock()
+
+    def drain():
+        _inside_block.active = True
+        try:
+            while True:
+                with next_lock:
+                    i = next(remaining, None)
+                if i is None:
+                    return
+                results[i] = work(blocks[i])
+        finally:
+            _inside_block.active = False
+
+    helpers = _submit(drain, n_threads - 1)
+    try:
+        drain()
+    finally:
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
+    return results
+
+
+@contextmanager
+def serial_blas():
+    """Hold BLAS at one thread: blocks are the parallelism, and bits must not depend on a thread count.
+
+    The limit is process-wide and costs about a millisecond to look up, hence one per fit and not one per block.
+    Fits that overlap in several threads share it: the first sets it, the last restores what was there.
+    """
+    global _blas_holders, _blas_limit
+    with _blas_lock:
+        if _blas_holders == 0:
+            _blas_limit = _threadpools().limit(limits=1, user_api="blas")
+        _blas_holders += 1
+    try:
+        yield
+    finally:
+        with _blas_lock:
+            _blas_holders -= 1
+            if _blas_holders == 0:
+                _blas_limit.restore_original_limits()
+
+
+@cache
+def _threadpools():
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def _submit(drain, n_workers: int) -> list:
+    global _pool, _pool_size
+    with _pool_lock:
+        if _pool is None or _pool_size < n_workers:
+            if _pool is not None:
+                _pool.shutdown(wait=False)
+            _pool = ThreadPoolExecutor(n_workers, thread_name_prefix="sksoft")
+            _pool_size = n_workers
+        return [_pool.submit(drain) for _ in range(n_workers)]
+
+
+def _forget_pool():
+    global _pool, _pool_size, _pool_lock, _blas_lock
+    _pool, _pool_size = None, 0
+    _pool_lock, _blas_lock = threading.Lock(), threading.Lock()
+    _inside_block.__dict__.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)

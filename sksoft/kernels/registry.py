@@ -1,0 +1,80 @@
+"""One name, one contract, many backends.
+
+``@kernel`` wraps a NumPy reference. The reference *is* the contract: its docstring states shapes, dtypes and edge
+cases, and every other backend is tested against it over :data:`REGISTRY`. A backend adds itself in the module of the
+same name under ``sksoft.kernels._numba``::
+
+    # sksoft/kernels/rowwise.py                       # sksoft/kernels/_numba/rowwise.py
+    @kernel(small=lambda scores, **_: ...)            @rowwise.softmax_rows.implement("numba")
+    def softmax_rows(scores, ...): ...                def softmax_rows(scores, ...): ...
+
+and is imported only when a call first resolves to it.
+
+Resolution of a call: the backend the user forced, where one that cannot compute is an error and never a silent
+fallback; under ``auto``, numba from :attr:`Kernel.auto_size` elements on, NumPy below.
+"""
+
+from collections.abc import Callable
+from functools import update_wrapper
+from importlib import import_module
+
+from sksoft._config import get_config
+
+REGISTRY: dict[str, "Kernel"] = {}
+
+
+class Kernel:
+    """A contract with its implementations; call it like the reference.
+
+    Attributes
+    ----------
+    reference : callable
+        The NumPy implementation, oracle of all others.
+    auto_size : int
+        Size of the first argument, in elements, from which ``backend='auto'`` leaves NumPy.
+    """
+
+    def __init__(self, reference: Callable, auto_size: int):
+        update_wrapper(self, reference)
+        self.reference = reference
+        self.auto_size = auto_size
+        self._implementations: dict[str, Callable] = {"numpy": reference}
+
+    def implement(self, backend: str) -> Callable:
+        """Decorate the implementation of this contract by `backend`."""
+
+        def register(implementation):
+            self._implementations[backend] = implementation
+            return implementation
+
+        return register
+
+    def on(self, backend: str) -> Callable:
+        """The implementation by `backend`, imported on first use; ValueError where there is none."""
+        if backend not in self._implementations:
+            package, _, module = self.reference.__module__.rpartition(".")
+            try:
+                import_module(f"{package}._{backend}.{module}")
+            except ModuleNotFoundError as error:
+                raise ValueError(
+                    f"The kernel {self.__name__!r} cannot run on backend={backend!r}: {error}."
+                ) from error
+        if backend not in self._implementations:
+            raise ValueError(f"The kernel {self.__name__!r} has no implementation for backend={backend!r}.")
+        return self._implementations[backend]
+
+    def __call__(self, first, *args, **kwargs):
+        backend = get_config()["backend"]
+        if backend == "auto":
+            backend = "numba" if first.size >= self.auto_size else "numpy"
+        return self.on(backend)(first, *args, **kwargs)
+
+
+def kernel(auto_size: int = 1 << 17) -> Callable[[Callable], Kernel]:
+    """Decorate a NumPy reference: it becomes a :class:`Kernel` and enters the registry."""
+
+    def register(reference):
+        REGISTRY[reference.__name__] = Kernel(reference, auto_size)
+        return REGISTRY[reference.__name__]
+
+    return register

@@ -1,0 +1,15 @@
+"""Fixtures shared by the whole suite."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real data sets with published reference numbers; they are not part of the repository."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the folder ../shared/data beside the checkout is missing")
+    return SHARED_DATA

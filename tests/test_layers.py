@@ -1,0 +1,87 @@
+"""Imports point down the layers of docs/architecture.md only, imports inside functions included."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "sksoft"
+FAMILIES = {"linear", "calibration"}
+
+# layer -> layers it may import; every layer may import itself
+ALLOWED = {
+    "audit": {"calibration", "linear", "functional", "displays", "metrics"},
+    "linear": {"metrics", "objective", "solvers", "kernels"},
+    "calibration": {"metrics", "objective", "solvers", "kernels", "functional"},
+    "displays": {"metrics"},
+    "metrics": {"objective", "solvers", "kernels"},
+    "objective": {"kernels"},
+    "functional": {"kernels"},
+    "_versions": {"kernels"},
+    "kernels": set(),
+    "solvers": set(),
+    "_validation": set(),
+    "_config": set(),
+}
+FOUNDATIONS = {"_config", "_validation"}
+
+
+def layer_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_layers(source):
+    """Every `sksoft.<layer>` that the source imports, wherever the statement stands."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "sksoft" and len(parts) > 1:
+                yield parts[1], node.lineno
+
+
+def violations(layer, source):
+    allowed = ALLOWED[layer] | FOUNDATIONS | {layer, "__version__"}
+    return [f"line {line}: {layer} imports {other}" for other, line in imported_layers(source) if other not in allowed]
+
+
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_down(path):
+    assert violations(layer_of(path), path.read_text(encoding="utf-8")) == []
+
+
+def test_every_layer_is_named_and_exists():
+    layers = {layer_of(path) for path in MODULES}
+    assert layers <= set(ALLOWED)
+    assert FAMILIES <= layers
+
+
+def test_a_planted_violation_is_seen():
+    planted = "def late():\n    from sksoft.linear import SoftmaxRegression\n"
+    assert violations("metrics", planted) == ["line 2: metrics imports linear"]
+
+
+def test_solvers_know_an_objective_by_protocol_only():
+    for path in MODULES:
+        if layer_of(path) == "solvers":
+            assert {other for other, _ in imported_layers(path.read_text(encoding="utf-8"))} <= {"solvers"}
+
+
+def test_only_validation_touches_scikit_learns_private_modules():
+    for path in MODULES:
+        if layer_of(path) == "_validation":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sklearn"):
+                private = [part for part in node.module.split(".") if part.startswith("_")]
+                private += [alias.name for alias in node.names if alias.name.startswith("_")]
+                assert not private, f"{path}:{node.lineno} imports {private}"
