@@ -1,0 +1,29 @@
+"""Scores and calibration metrics: arrays in, numbers or data frames with uncertainty out."""
+
+from sksoft.metrics.calibration import (
+    adaptive_calibration_error,
+    classwise_calibration_error,
+    expected_calibration_error,
+    maximum_calibration_error,
+    reliability_curve,
+)
+from sksoft.metrics.groups import group_calibration
+from sksoft.metrics.scores import (
+    brier_score,
+    negative_log_likelihood,
+    prediction_margin,
+    predictive_entropy,
+)
+
+__all__ = [
+    "adaptive_calibration_error",
+    "brier_score",
+    "classwise_calibration_error",
+    "expected_calibration_error",
+    "group_calibration",
+    "maximum_calibration_error",
+    "negative_log_likelihood",
+    "prediction_margin",
+    "predictive_entropy",
+    "reliability_curve",
+]
