@@ -1,0 +1,194 @@
+r"""Softmax and what a fit needs of it, one distribution a row.
+
+With temperature τ > 0 and the largest available score m of a row::
+
+    p_k = exp((s_k − m) / τ) / Σ_j exp((s_j − m) / τ)          log Σ exp(s / τ) = m / τ + log Σ exp((s − m) / τ)
+
+The maximum is subtracted *before* the division, so scores of ±1e308 at τ = 1e-300 neither overflow nor lose the answer.
+
+What every kernel here keeps
+----------------------------
+* Arrays are (n, K), n ≥ 0 rows, K ≥ 1, any strides, read-only allowed, float32 or float64. A float32 input gives a
+  float32 result out of float64 sums. `out` has the shape and dtype of the result and any strides; it may *be* the
+  input, but not overlap it otherwise. Temperatures are positive and finite: the public layer has checked them.
+* A masked entry (`mask` False) is the same as a score of −inf: probability exactly 0. A NaN under a mask never leaks.
+* A NaN available, or a score of +inf, makes the whole row NaN, and no other row.
+* A row with nothing available (all masked or −inf) is NaN: 0/0 has no value here, the public layer gives it one.
+"""
+
+import numpy as np
+from scipy.special import xlogy
+
+from sksoft.kernels.registry import kernel
+
+
+@kernel()
+def softmax_rows(scores, *, temperature=1.0, mask=None, out=None):
+    """``p = exp((s − max s) / temperature) / Σ``, row by row.
+
+    Parameters
+    ----------
+    scores : IN ndarray (n, K), float32 or float64
+    temperature : float, positive and finite
+        In the units of the scores.
+    mask : IN ndarray (n, K) bool, optional
+        True where the entry is available.
+    out : OUT ndarray (n, K), dtype of `scores`, optional
+        May be `scores` itself.
+
+    Returns
+    -------
+    proba : ndarray (n, K), dtype of `scores`
+        `out` where given. Rows sum to 1 to rounding; NaN rows as the module says.
+    """
+    shifted, _ = _shifted(scores, temperature, mask)
+    np.exp(shifted, out=shifted)
+    shifted /= shifted.sum(axis=1, keepdims=True)
+    return _delivered(shifted, scores.dtype, out)
+
+
+@kernel()
+def log_softmax_rows(scores, *, temperature=1.0, mask=None, out=None):
+    """``log p = (s − max s) / temperature − log Σ exp((s − max s) / temperature)``, row by row.
+
+    Parameters
+    ----------
+    scores, temperature, mask, out
+        As in :func:`softmax_rows`.
+
+    Returns
+    -------
+    log_proba : ndarray (n, K), dtype of `scores`
+        In nats; −inf exactly where masked or where the score is −inf.
+    """
+    shifted, _ = _shifted(scores, temperature, mask)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return _delivered(shifted, scores.dtype, out)
+
+
+@kernel()
+def logsumexp_rows(scores, *, temperature=1.0, mask=None):
+    """``log Σ exp(s / temperature)``, row by row.
+
+    Parameters
+    ----------
+    scores, temperature, mask
+        As in :func:`softmax_rows`.
+
+    Returns
+    -------
+    value : ndarray (n,), dtype of `scores`
+        In nats. −inf where nothing is available, +inf where a score is +inf or the value exceeds the dtype's range.
+    """
+    shifted, top = _shifted(scores, temperature, mask)
+    with np.errstate(over="ignore"):
+        value = top / temperature + np.log(np.exp(shifted).sum(axis=1))
+        return np.where(np.isinf(top), top, value).astype(scores.dtype)
+
+
+@kernel()
+def cross_entropy_rows(scores, codes, weights, *, residual, proba=None):
+    """``Σ_i w_i (log Σ exp(s_i) − s_i[y_i])`` and its gradient in the scores, in one pass.
+
+    The residual of the true class is minus the sum of the other probabilities, and the loss ``log1p`` of the other
+    exponentials, so neither cancels where the row is nearly certain and right.
+
+    Parameters
+    ----------
+    scores : IN ndarray (n, K), float32 or float64
+    codes : IN ndarray (n,) intp
+        True class y_i of every row, in 0..K-1.
+    weights : IN ndarray (n,) float64
+        A row of weight zero counts for exactly nothing, whatever its scores.
+    residual : OUT ndarray (n, K), dtype of `scores`
+        ``w_i (p_i − e_{y_i})``; may be `scores` itself.
+    proba : OUT ndarray (n, K), dtype of `scores`, optional
+        ``p_i``; must not overlap the other arrays.
+
+    Returns
+    -------
+    value : float
+        In nats; float64 sum over the rows in order.
+    """
+    exps, _ = _shifted(scores, 1.0, None)
+    rows = np.arange(len(scores))
+    shifted_true = exps[rows, codes]
+    np.exp(exps, out=exps)
+    exp_true = exps[rows, codes]
+    exps[rows, codes] = 0.0
+    others = exps.sum(axis=1)
+    losses = np.log1p(others + (exp_true - 1.0)) - shifted_true
+    exps[rows, codes] = exp_true
+    exps /= (others + exp_true)[:, None]
+    if proba is not None:
+        proba[...] = exps
+    exps[rows, codes] = -others / (others + exp_true)
+    exps *= weights[:, None]
+    exps[weights == 0.0] = 0.0
+    residual[...] = exps
+    return float(np.dot(weights[weights != 0.0], losses[weights != 0.0]))
+
+
+@kernel()
+def softmax_jvp_rows(proba, vectors, *, weights=None, out=None):
+    """``w_i p_i ∘ (v_i − ⟨p_i, v_i⟩)``: the Jacobian of softmax, which is symmetric, times a vector, row by row.
+
+    Parameters
+    ----------
+    proba : IN ndarray (n, K), float32 or float64
+    vectors : IN ndarray (n, K), dtype of `proba`
+        A vector entry is not looked at where the probability is 0: the product is exactly 0 there.
+    weights : IN ndarray (n,) float64, optional
+        Ones when not given.
+    out : OUT ndarray (n, K), dtype of `proba`, optional
+        May be `vectors` or `proba` itself.
+
+    Returns
+    -------
+    product : ndarray (n, K), dtype of `proba`
+    """
+    wide = proba.astype(np.float64)
+    weighted = np.multiply(wide, vectors, out=np.zeros_like(wide), where=wide != 0.0)
+    mean = weighted.sum(axis=1, keepdims=True)
+    product = weighted - np.multiply(wide, mean, out=np.zeros_like(wide), where=wide != 0.0)
+    if weights is not None:
+        product *= weights[:, None]
+    return _delivered(product, proba.dtype, out)
+
+
+@kernel()
+def entropy_rows(proba):
+    """``−Σ p log p`` with ``0 log 0 = 0``, row by row.
+
+    Parameters
+    ----------
+    proba : IN ndarray (n, K), float32 or float64
+
+    Returns
+    -------
+    entropy : ndarray (n,), dtype of `proba`
+        In nats; NaN where the row holds a NaN or a negative entry.
+    """
+    with np.errstate(invalid="ignore"):
+        wide = proba.astype(np.float64)
+        return (0.0 - xlogy(wide, wide).sum(axis=1)).astype(proba.dtype)
+
+
+def _shifted(scores, temperature, mask):
+    """``(s − max s) / temperature`` as a fresh float64 array, −inf where masked, and the maxima (n,)."""
+    shifted = np.array(scores, dtype=np.float64, order="C")
+    if mask is not None:
+        np.copyto(shifted, -np.inf, where=~mask)
+    top = shifted.max(axis=1)
+    # Differences beyond the range are −inf, whose exponential is the right answer; inf − inf is the documented NaN.
+    with np.errstate(over="ignore", invalid="ignore"):
+        shifted -= top[:, None]
+        shifted /= temperature
+    return shifted, top
+
+
+def _delivered(result, dtype, out):
+    if out is None:
+        return result.astype(dtype, copy=False)
+    out[...] = result
+    return out
