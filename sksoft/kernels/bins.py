@@ -154,8 +154,8 @@ def bootstrap_sums(values, starts, *, seed, resamples, weights=None):
     return sums
 
 
-# Distribution function of Poisson(1) at 0, 1, …, 12; beyond, less than the resolution of a draw is left.
-POISSON = np.exp(-1.0) * np.cumsum(1.0 / np.cumprod(np.maximum(np.arange(13.0), 1.0)))
+# Distribution function of Poisson(1) at 0, 1, …, 11; beyond, less than the resolution of a draw is left.
+POISSON = np.exp(-1.0) * np.cumsum(1.0 / np.cumprod(np.maximum(np.arange(12.0), 1.0)))
 
 _STEP, _MIX_1, _MIX_2 = (np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 RESOLUTION = 2.0**-32
@@ -170,12 +170,14 @@ def uniforms(seed: int, resample: int, n_rows: int) -> np.ndarray:
        figure 17.
     """
     counters = np.arange(1, n_rows + 1, dtype=np.uint64) * _STEP
-    return (_mixed(stream_start(seed, resample) + counters) >> np.uint64(32)) * RESOLUTION
+    state = stream_starts(seed, range(resample, resample + 1))
+    return (_mixed(state + counters) >> np.uint64(32)) * RESOLUTION
 
 
-def stream_start(seed: int, resample: int) -> np.uint64:
-    """State from which the draws of one resample are counted."""
-    return _mixed(np.array([(seed + (resample + 1) * int(_MIX_2)) % 2**64], dtype=np.uint64))[0]
+def stream_starts(seed: int, resamples: range) -> np.ndarray:
+    """State from which the draws of each resample are counted, (len(resamples),) uint64."""
+    keys = [(seed + (resample + 1) * int(_MIX_2)) % 2**64 for resample in resamples]
+    return _mixed(np.array(keys, dtype=np.uint64))
 
 
 def _mixed(state: np.ndarray) -> np.ndarray:
