@@ -16,13 +16,14 @@ References
 import numpy as np
 
 from sksoft.kernels.registry import kernel
-from sksoft.kernels.rowwise import _delivered, _shifted
+from sksoft.kernels.rowwise import _delivered, _shifted, quietly
 
 # More Newton steps than any row was seen to need (about 10); a bound so that no input can spin.
 MAX_STEPS = 100
 
 
 @kernel()
+@quietly
 def sparsemax_rows(scores, *, temperature=1.0, mask=None, out=None):
     """``argmin_p ‖p − s / temperature‖²`` over the simplex, row by row.
 
@@ -50,6 +51,7 @@ def sparsemax_rows(scores, *, temperature=1.0, mask=None, out=None):
 
 
 @kernel()
+@quietly
 def entmax_rows(scores, *, alpha=1.5, temperature=1.0, mask=None, out=None):
     """α-entmax of ``s / temperature``, row by row; exact for α = 1.5 and 2, to rounding elsewhere.
 
@@ -88,6 +90,7 @@ def entmax_rows(scores, *, alpha=1.5, temperature=1.0, mask=None, out=None):
 
 
 @kernel()
+@quietly
 def entmax_jvp_rows(proba, vectors, *, alpha, weights=None, out=None):
     """``w_i q_i ∘ (v_i − ⟨q_i, v_i⟩ / Σ q_i)`` with ``q = p^(2 − α)`` on the support, row by row.
 
@@ -96,14 +99,9 @@ def entmax_jvp_rows(proba, vectors, *, alpha, weights=None, out=None):
 
     Parameters
     ----------
-    proba : IN ndarray (n, K), float32 or float64
-    vectors : IN ndarray (n, K), dtype of `proba`
-        Not looked at off the support: the product is exactly 0 there.
+    proba, vectors, weights, out
+        As in :func:`~sksoft.kernels.rowwise.softmax_jvp_rows`.
     alpha : float, 1 <= alpha <= 2
-    weights : IN ndarray (n,) float64, optional
-        Ones when not given.
-    out : OUT ndarray (n, K), dtype of `proba`, optional
-        May be `vectors` or `proba` itself.
 
     Returns
     -------

@@ -21,8 +21,12 @@ from scipy.special import xlogy
 
 from sksoft.kernels.registry import kernel
 
+# Overflow to ±inf and NaN are documented results here, not accidents to warn about.
+quietly = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
 
 @kernel()
+@quietly
 def softmax_rows(scores, *, temperature=1.0, mask=None, out=None):
     """``p = exp((s − max s) / temperature) / Σ``, row by row.
 
@@ -48,6 +52,7 @@ def softmax_rows(scores, *, temperature=1.0, mask=None, out=None):
 
 
 @kernel()
+@quietly
 def log_softmax_rows(scores, *, temperature=1.0, mask=None, out=None):
     """``log p = (s − max s) / temperature − log Σ exp((s − max s) / temperature)``, row by row.
 
@@ -67,6 +72,7 @@ def log_softmax_rows(scores, *, temperature=1.0, mask=None, out=None):
 
 
 @kernel()
+@quietly
 def logsumexp_rows(scores, *, temperature=1.0, mask=None):
     """``log Σ exp(s / temperature)``, row by row.
 
@@ -81,12 +87,12 @@ def logsumexp_rows(scores, *, temperature=1.0, mask=None):
         In nats. −inf where nothing is available, +inf where a score is +inf or the value exceeds the dtype's range.
     """
     shifted, top = _shifted(scores, temperature, mask)
-    with np.errstate(over="ignore"):
-        value = top / temperature + np.log(np.exp(shifted).sum(axis=1))
-        return np.where(np.isinf(top), top, value).astype(scores.dtype)
+    value = top / temperature + np.log(np.exp(shifted).sum(axis=1))
+    return np.where(np.isinf(top), top, value).astype(scores.dtype)
 
 
 @kernel()
+@quietly
 def cross_entropy_rows(scores, codes, weights, *, residual, proba=None):
     """``Σ_i w_i (log Σ exp(s_i) − s_i[y_i])`` and its gradient in the scores, in one pass.
 
@@ -130,6 +136,7 @@ def cross_entropy_rows(scores, codes, weights, *, residual, proba=None):
 
 
 @kernel()
+@quietly
 def softmax_jvp_rows(proba, vectors, *, weights=None, out=None):
     """``w_i p_i ∘ (v_i − ⟨p_i, v_i⟩)``: the Jacobian of softmax, which is symmetric, times a vector, row by row.
 
@@ -157,6 +164,7 @@ def softmax_jvp_rows(proba, vectors, *, weights=None, out=None):
 
 
 @kernel()
+@quietly
 def entropy_rows(proba):
     """``−Σ p log p`` with ``0 log 0 = 0``, row by row.
 
@@ -169,9 +177,8 @@ def entropy_rows(proba):
     entropy : ndarray (n,), dtype of `proba`
         In nats; NaN where the row holds a NaN or a negative entry.
     """
-    with np.errstate(invalid="ignore"):
-        wide = proba.astype(np.float64)
-        return (0.0 - xlogy(wide, wide).sum(axis=1)).astype(proba.dtype)
+    wide = proba.astype(np.float64)
+    return (0.0 - xlogy(wide, wide).sum(axis=1)).astype(proba.dtype)
 
 
 def _shifted(scores, temperature, mask):
@@ -180,10 +187,8 @@ def _shifted(scores, temperature, mask):
     if mask is not None:
         np.copyto(shifted, -np.inf, where=~mask)
     top = shifted.max(axis=1)
-    # Differences beyond the range are −inf, whose exponential is the right answer; inf − inf is the documented NaN.
-    with np.errstate(over="ignore", invalid="ignore"):
-        shifted -= top[:, None]
-        shifted /= temperature
+    shifted -= top[:, None]
+    shifted /= temperature
     return shifted, top
 
 

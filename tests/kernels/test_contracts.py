@@ -1,0 +1,133 @@
+"""Every kernel of the registry × every backend × float32 and float64 keeps its contract.
+
+The inputs are in ``cases/<kernel module>.py``; the oracle is the kernel's NumPy reference, which in turn is tested
+against independent sources in the test of its own module.
+"""
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sksoft.kernels
+from sksoft import config_context
+from sksoft.kernels.registry import REGISTRY
+
+MODULES = [m.name for m in pkgutil.iter_modules(sksoft.kernels.__path__) if not m.name.startswith("_")]
+for module in MODULES:
+    importlib.import_module(f"sksoft.kernels.{module}")
+
+LAYOUTS = {
+    "C": lambda a: np.array(a, order="C"),
+    "F": lambda a: np.array(a, order="F"),
+    "strided": lambda a: (
+        np.repeat(np.repeat(a, 2, axis=0), 3, axis=-1)[::2, ::3] if a.ndim == 2 else np.repeat(a, 2)[::2]
+    ),
+    "reversed": lambda a: np.array(a[::-1], order="C")[::-1],
+}
+
+
+def cases_of(name):
+    module = REGISTRY[name].__module__.rpartition(".")[2]
+    if not (Path(__file__).parent / "cases" / f"{module}.py").is_file():
+        return []
+    return importlib.import_module(f"cases.{module}").CASES.get(name, [])
+
+
+def backends_of(name):
+    module = REGISTRY[name].__module__.rpartition(".")[2]
+    found = ["numpy"]
+    if (Path(sksoft.kernels.__file__).parent / "_numba" / f"{module}.py").is_file():
+        found.append("numba")
+    return found
+
+
+GRID = [
+    pytest.param(name, case, backend, dtype, id=f"{name}-{case.name}-{backend}-{dtype}")
+    for name in sorted(REGISTRY)
+    for case in cases_of(name)
+    for backend in backends_of(name)
+    for dtype in ("float64", "float32")
+]
+
+
+def call(implementation, case, args, kwargs):
+    """The returned value and the written arrays, flat."""
+    returned = implementation(*args, **kwargs)
+    returned = returned if isinstance(returned, tuple) else (returned,)
+    return [np.asarray(part) for part in returned] + [kwargs[key] for key in case.outputs]
+
+
+def laid_out(case, args, kwargs, layout):
+    """Inputs in `layout` and read-only, outputs in `layout`; other arguments as they are."""
+    convert = LAYOUTS[layout]
+
+    def convert_input(value):
+        if not isinstance(value, np.ndarray):
+            return value
+        value = convert(value)
+        value.flags.writeable = False
+        return value
+
+    args = tuple(convert_input(value) for value in args)
+    return args, {key: convert(value) if key in case.outputs else convert_input(value) for key, value in kwargs.items()}
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_every_kernel_has_cases(name):
+    assert cases_of(name), (
+        f"add cases for {name} to tests/kernels/cases/{REGISTRY[name].__module__.rpartition('.')[2]}.py"
+    )
+
+
+@pytest.mark.parametrize(("name", "case", "backend", "dtype"), GRID)
+def test_agrees_with_the_reference(name, case, backend, dtype):
+    expected = call(REGISTRY[name].reference, case, *case.build(dtype))
+    got = call(REGISTRY[name].on(backend), case, *case.build(dtype))
+    assert len(got) == len(expected)
+    for ours, theirs in zip(got, expected):
+        assert ours.dtype == theirs.dtype
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, rtol=case.rtol[dtype], atol=case.atol[dtype])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("name", "case", "backend", "dtype"), GRID)
+def test_memory_layout_and_read_only_inputs_change_nothing(name, case, backend, dtype, layout):
+    implementation = REGISTRY[name].on(backend)
+    expected = call(implementation, case, *case.build(dtype))
+    got = call(implementation, case, *laid_out(case, *case.build(dtype), layout))
+    for ours, theirs in zip(got, expected):
+        # The references sum in another order where the memory does; compiled kernels must not.
+        tolerance = 0.0 if backend != "numpy" else case.rtol[dtype]
+        np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=0.0 if tolerance == 0.0 else case.atol[dtype])
+
+
+@pytest.mark.parametrize(
+    ("name", "case", "backend", "dtype"), [p for p in GRID if p.values[1].may_alias or "out" in p.values[1].outputs]
+)
+def test_an_output_may_be_the_input_where_the_contract_says_so(name, case, backend, dtype):
+    implementation = REGISTRY[name].on(backend)
+    expected = call(implementation, case, *case.build(dtype))
+    for key, position in case.may_alias.items():
+        args, kwargs = case.build(dtype)
+        kwargs[key] = args[position]
+        for ours, theirs in zip(call(implementation, case, args, kwargs), expected):
+            np.testing.assert_array_equal(ours, theirs)
+    if "out" in case.outputs:
+        args, kwargs = case.build(dtype)
+        assert implementation(*args, **kwargs) is kwargs["out"]
+
+
+@pytest.mark.parametrize(("name", "case", "backend", "dtype"), GRID)
+def test_any_number_of_threads_gives_the_same_bits(name, case, backend, dtype):
+    implementation = REGISTRY[name].on(backend)
+    results = []
+    for n_threads in (1, 2, 7):
+        with config_context(n_threads=n_threads):
+            results.append(call(implementation, case, *case.build(dtype)))
+    for other in results[1:]:
+        for ours, theirs in zip(other, results[0]):
+            np.testing.assert_array_equal(ours, theirs)
