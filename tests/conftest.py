@@ -1,8 +1,12 @@
 """Fixtures shared by the whole suite."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Before SciPy is imported: scikit-learn's array API checks then run and are not skipped.
+os.environ["SCIPY_ARRAY_API"] = "1"
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -62,7 +62,7 @@ def test_imports_point_down(path):
 def test_every_layer_is_named_and_exists():
     layers = {layer_of(path) for path in MODULES}
     assert layers <= set(ALLOWED)
-    assert FAMILIES <= layers
+    assert layers >= FAMILIES
 
 
 def test_a_planted_violation_is_seen():

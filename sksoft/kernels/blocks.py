@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from itertools import pairwise
 from typing import TypeVar
 
 from sksoft._config import effective_n_threads
@@ -35,7 +36,7 @@ def row_blocks(n_rows: int, row_bytes: int, block_bytes: int = BLOCK_BYTES) -> l
     """Cut `n_rows` rows of `row_bytes` bytes into near-equal slices of about `block_bytes`, at least one."""
     n_blocks = max(1, min(n_rows, -(-n_rows * max(row_bytes, 1) // block_bytes)))
     edges = [n_rows * i // n_blocks for i in range(n_blocks + 1)]
-    return [slice(start, stop) for start, stop in zip(edges, edges[1:])]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 def map_blocks(work: Callable[[slice], Result], blocks: list[slice]) -> list[Result]:

@@ -1,0 +1,6 @@
+"""Calibrators, whose X is scores, and the classifier that puts one behind any other classifier."""
+
+from sksoft.calibration.calibrated_softmax_classifier import CalibratedSoftmaxClassifier
+from sksoft.calibration.temperature_scaler import TemperatureScaler
+
+__all__ = ["CalibratedSoftmaxClassifier", "TemperatureScaler"]

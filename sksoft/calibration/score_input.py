@@ -1,0 +1,57 @@
+"""What a calibrator takes: scores or probabilities, as said and never as guessed, turned into logits."""
+
+import numpy as np
+from sklearn.utils.validation import check_array
+
+from sksoft._validation import InvalidParameterError
+
+ROW_SUM_TOLERANCE = 1e-4
+
+
+def as_logits(X, input: str, name: str) -> np.ndarray:
+    """Logits of shape (n, K), float64, from what a user passed to a calibrator.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, K) or (n,)
+        One-dimensional (or one column) means two classes: scores (0, z), or the probability of the second class.
+    input : {'logits', 'proba'}
+    name : str
+        Who asks, for messages.
+
+    Returns
+    -------
+    logits : ndarray of shape (n, K)
+        Probabilities give log p, with p below the smallest normal float64 (2.2e-308) counted as that, so that an
+        exact zero is a very low score and not an infinite one.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinite values, probabilities outside [0, 1] or rows that do not sum to one within 1e-4.
+    """
+    X = check_array(X, dtype=np.float64, ensure_2d=False, estimator=name, input_name="X")
+    if X.ndim == 1 or X.shape[1] == 1:
+        second = X.reshape(-1)
+        X = np.column_stack([1.0 - second if input == "proba" else np.zeros_like(second), second])
+    if input == "logits":
+        return X
+    _check_proba(X, name)
+    return np.log(np.maximum(X, np.finfo(np.float64).tiny))
+
+
+def _check_proba(proba: np.ndarray, name: str) -> None:
+    outside = np.argwhere((proba < 0.0) | (proba > 1.0))
+    if len(outside):
+        row, column = outside[0]
+        raise InvalidParameterError(
+            f"X of {name}(input='proba') must hold probabilities in [0, 1]. Got {proba[row, column]!r} in row {row},"
+            f" column {column}; scores need input='logits'."
+        )
+    totals = proba.sum(axis=1)
+    wrong = np.flatnonzero(np.abs(totals - 1.0) > ROW_SUM_TOLERANCE)
+    if len(wrong):
+        raise InvalidParameterError(
+            f"Rows of X of {name}(input='proba') must sum to one within {ROW_SUM_TOLERANCE:g}."
+            f" Got {totals[wrong[0]]!r} in row {wrong[0]}."
+        )

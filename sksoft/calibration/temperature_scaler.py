@@ -1,0 +1,266 @@
+"""Temperature scaling: one number that makes confidence honest and leaves every decision as it was."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import assert_all_finite
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+from sksoft._validation import Interval, StrOptions, check_is_fitted, check_sample_weight, fit_context
+from sksoft.calibration.score_input import as_logits
+from sksoft.kernels import rowwise
+from sksoft.kernels.blocks import serial_blas
+from sksoft.objective.batches import InMemory
+from sksoft.objective.links import LINKS
+from sksoft.objective.losses import FenchelYoung
+from sksoft.objective.objective import Objective
+from sksoft.objective.penalties import Ridge
+from sksoft.objective.scores import Temperature
+from sksoft.objective.targets import Labels
+from sksoft.solvers import log_newton
+
+# 1 / temperature in units of the spread of the scores: beyond, the data say "know nothing" or "certain".
+BETA_BOUNDS = (1e-6, 1e6)
+
+
+class TemperatureScaler(ClassifierMixin, BaseEstimator):
+    r"""Divide scores by the one temperature that minimises the log-loss.
+
+    Probabilities are p = softmax(z / T) of scores z, and T is the exact minimiser of [1]_
+
+        F(T) = Σᵢ sᵢ (log Σⱼ exp(zᵢⱼ / T) − z_{i,yᵢ} / T) / Σᵢ sᵢ
+
+    which is convex in β = 1/T, with F' = Σ sᵢ (E_p[z] − z_y) / Σ s and F'' = Σ sᵢ Var_p(z) / Σ s. It is found by
+    safeguarded Newton steps in log β. Dividing keeps the order of the classes in each row: decisions do not change.
+
+    This is a calibrator: its X is scores of a fitted classifier on data that classifier has not seen. To put one
+    behind a classifier, use :class:`CalibratedSoftmaxClassifier`.
+
+    Parameters
+    ----------
+    input : {'logits', 'proba'}, default='logits'
+        What X is: scores (any number), or probabilities, of which the logarithm is taken. Never guessed from values.
+    classes : array-like of shape (K,), default=None
+        Labels of the columns of X, in their order. By default the sorted labels in `y`, which must then be K.
+    weight_type : {'sampling', 'frequency'}, default='sampling'
+        How the standard error reads sample weights: as importance, with n_eff = (Σ s)² / Σ s², or as repetitions, with
+        n = Σ s. The temperature itself is the same.
+    tol : float in [0, inf), default=1e-10
+        Stop when the Newton step in log T is at most this.
+    max_iter : int >= 1, default=100
+
+    Attributes
+    ----------
+    temperature_ : float > 0
+    temperature_stderr_ : float
+        T² / √(n F''), the standard error from the observed information; nan at a bound.
+    converged_ : bool
+    at_bound_ : bool
+        True where the best T is none: 0 (the scores separate the labels) or ∞ (they are no better than uniform). T is
+        then the bound, 1e-6 or 1e6 times the spread of the scores, and a ConvergenceWarning says which.
+    loss_ : float
+        F(T), in nats.
+    gradient_norm_ : float
+        |dF/dβ| at the solution.
+    n_iter_ : int
+    classes_ : ndarray of shape (K,)
+    n_features_in_ : int
+        Columns of X.
+
+    Notes
+    -----
+    O(n K) time per iteration, about six of them; O(n K) memory. Scores that are the same for all classes in every row
+    carry no information: T = 1.
+
+    References
+    ----------
+    .. [1] Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML 2017, eq. (9).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sksoft import TemperatureScaler
+    >>> scores = np.array([[4.0, 0.0], [4.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
+    >>> scaler = TemperatureScaler().fit(scores, ["no", "no", "yes", "yes"])
+    >>> round(scaler.temperature_, 6)  # three of four are right: T = 4 / log(3)
+    3.640957
+    >>> scaler.predict_proba(scores[:1]).round(6)
+    array([[0.75, 0.25]])
+    """
+
+    _parameter_constraints = {
+        "input": [StrOptions({"logits", "proba"})],
+        "classes": ["array-like", None],
+        "weight_type": [StrOptions({"sampling", "frequency"})],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    _doc_link_module = "sksoft"
+
+    def __init__(self, input="logits", *, classes=None, weight_type="sampling", tol=1e-10, max_iter=100):
+        self.input = input
+        self.classes = classes
+        self.weight_type = weight_type
+        self.tol = tol
+        self.max_iter = max_iter
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Find the temperature.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, K), or (n,) for two classes
+            Finite scores, or probabilities, as `input` says. One-dimensional scores z mean (0, z).
+        y : array-like of shape (n,)
+            Labels of any type, each one of the K classes.
+        sample_weight : array-like of shape (n,), default=None
+            Finite, non-negative, not all zero.
+
+        Returns
+        -------
+        self : TemperatureScaler
+
+        Raises
+        ------
+        ValueError
+            For bad scores, probabilities or weights, a label that is not in `classes`, or columns that do not match.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the best temperature is zero or infinite, or `max_iter` was not enough.
+        """
+        logits, codes, weights = self._validate(X, y, sample_weight)
+        # Softmax does not see a shift of a row, and a common scale makes the search the same for scores of any size.
+        logits -= logits.mean(axis=1, keepdims=True)
+        spread = float(np.sqrt(np.average((logits**2).mean(axis=1), weights=weights))) or 1.0
+        logits /= spread
+        objective = Objective(
+            FenchelYoung(LINKS["softmax"]),
+            Temperature(),
+            InMemory(logits, Labels(codes, len(self.classes_)), weights),
+            Ridge(0.0, np.zeros(1, dtype=bool)),
+        )
+        with serial_blas():
+            solution = log_newton(objective, 1.0, bounds=BETA_BOUNDS, tol=self.tol, max_iter=self.max_iter)
+            curvature = float(objective.at(solution.w).hessian_product(np.ones(1))[0])
+        self._unpack(solution, spread, curvature, weights)
+        return self
+
+    def _validate(self, X, y, sample_weight):
+        """Logits (a fresh array), codes and weights of the rows that weigh anything; sets ``classes_``."""
+        logits = as_logits(X, self.input, "TemperatureScaler")
+        y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        check_consistent_length(logits, y)
+        weights = check_sample_weight(sample_weight, logits)
+        logits, y, weights = logits[weights > 0], y[weights > 0], weights[weights > 0]
+        self.classes_ = np.unique(y) if self.classes is None else np.asarray(self.classes)
+        if len(self.classes_) < 2:
+            raise ValueError(f"TemperatureScaler needs at least 2 classes; there is only one class: {self.classes_!r}")
+        if len(self.classes_) != logits.shape[1]:
+            source = "different labels in y" if self.classes is None else "entries of the 'classes' parameter"
+            raise ValueError(
+                f"X has {logits.shape[1]} columns of scores, but there are {len(self.classes_)} {source}."
+                " Name the label of every column in classes=."
+            )
+        self.n_features_in_ = logits.shape[1]
+        order = np.argsort(self.classes_, kind="stable")
+        codes = order[np.minimum(np.searchsorted(self.classes_[order], y), len(order) - 1)]
+        unknown = np.flatnonzero(self.classes_[codes] != y)
+        if len(unknown):
+            raise ValueError(
+                f"y holds the label {y[unknown[0]]!r}, which is not one of the classes {self.classes_.tolist()}."
+            )
+        return logits, codes, weights
+
+    def _unpack(self, solution, spread: float, curvature: float, weights: np.ndarray):
+        beta = float(solution.w[0])
+        self.temperature_ = spread / beta
+        self.at_bound_ = solution.stopped_by == "bound"
+        self.converged_ = solution.converged
+        self.loss_ = solution.value
+        self.gradient_norm_ = solution.gradient_norm * spread
+        self.n_iter_ = solution.n_iter
+        n = weights.sum() if self.weight_type == "frequency" else weights.sum() ** 2 / (weights @ weights)
+        known = curvature > 0.0 and not self.at_bound_
+        self.temperature_stderr_ = float(spread / beta**2 / np.sqrt(n * curvature)) if known else float("nan")
+        if self.at_bound_:
+            reason = (
+                "the scores separate the labels, so the best temperature is zero"
+                if beta > 1.0
+                else "the scores are no better than uniform, so the best temperature is infinite"
+            )
+            warnings.warn(
+                f"TemperatureScaler stopped at temperature_={self.temperature_:.3g}: {reason}.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        elif not self.converged_:
+            warnings.warn(
+                f"TemperatureScaler did not reach tol={self.tol:g} in max_iter={self.max_iter} iterations:"
+                f" the gradient is still {self.gradient_norm_:.3g}.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def decision_function(self, X):
+        """Scores divided by the temperature.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, K), or (n,) for two classes
+            As in ``fit``.
+
+        Returns
+        -------
+        scores : ndarray of shape (n, K), or (n,) for two classes: the score of ``classes_[1]``
+        """
+        scores = self._scaled(X)
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def predict_proba(self, X):
+        """Calibrated probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, K), or (n,) for two classes
+            As in ``fit``.
+
+        Returns
+        -------
+        proba : ndarray of shape (n, K)
+            Columns in the order of ``classes_``; rows sum to one.
+        """
+        scores = self._scaled(X)
+        return rowwise.softmax_rows(scores, out=scores)
+
+    def predict(self, X):
+        """The label of the largest score; of equals, the first.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, K), or (n,) for two classes
+
+        Returns
+        -------
+        labels : ndarray of shape (n,)
+        """
+        return self.classes_[self._scaled(X).argmax(axis=1)]
+
+    def _scaled(self, X) -> np.ndarray:
+        check_is_fitted(self)
+        logits = as_logits(X, self.input, "TemperatureScaler")
+        if logits.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {logits.shape[1]} features, but TemperatureScaler is expecting {self.n_features_in_}"
+                " features as input."
+            )
+        return logits / self.temperature_

@@ -1,0 +1,110 @@
+"""Scores: how a parameter vector w becomes the scores zᵢ(w) of a block of rows.
+
+Each offers, for a block X of n rows (w, v flat float64 vectors of length ``n_parameters``, g of shape (n, K))::
+
+    scores(w, X)       z(w), (n, K), a fresh array
+    tangent(w, v, X)   dz/dw · v, (n, K), a fresh array
+    adjoint(w, g, X)   (dz/dw)ᵀ g, (n_parameters,)
+
+with ⟨tangent(v), g⟩ = ⟨v, adjoint(g)⟩. ``penalised`` is the boolean vector of the parameters that a ridge shrinks.
+Both maps here are linear in w, so ``tangent`` is ``scores``.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Linear:
+    """z = X Wᵀ + b: one row of W, b per class; two classes share one row, with scores (0, z).
+
+    Parameters
+    ----------
+    n_features : int
+    n_classes : int >= 2
+    fit_intercept : bool
+
+    Notes
+    -----
+    w is the matrix [W, b] of shape (K, p + 1), row by row, or (1, p + 1) for two classes as in scikit-learn, where a
+    ridge on the one row is not the ridge on two opposite ones. X is an ndarray or a SciPy CSR array.
+    """
+
+    n_features: int
+    n_classes: int
+    fit_intercept: bool = True
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of W: one for two classes, else K."""
+        return 1 if self.n_classes == 2 else self.n_classes
+
+    @property
+    def n_columns(self) -> int:
+        return self.n_features + self.fit_intercept
+
+    @property
+    def n_parameters(self) -> int:
+        return self.n_rows * self.n_columns
+
+    @property
+    def penalised(self) -> np.ndarray:
+        mask = np.ones((self.n_rows, self.n_columns), dtype=bool)
+        mask[:, self.n_features :] = False
+        return mask.ravel()
+
+    def pack(self, coef, intercept) -> np.ndarray:
+        """The flat w of (rows, p) coefficients and (rows,) intercepts."""
+        w = np.empty((self.n_rows, self.n_columns))
+        w[:, : self.n_features] = coef
+        if self.fit_intercept:
+            w[:, self.n_features] = intercept
+        return w.ravel()
+
+    def unpack(self, w) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients (rows, p) and intercepts (rows,), zero where none is fitted."""
+        matrix = w.reshape(self.n_rows, self.n_columns)
+        intercept = matrix[:, self.n_features].copy() if self.fit_intercept else np.zeros(self.n_rows)
+        return np.ascontiguousarray(matrix[:, : self.n_features]), intercept
+
+    def scores(self, w, X) -> np.ndarray:
+        coef, intercept = self.unpack(w)
+        z = np.asarray(X @ coef.T)
+        z += intercept
+        if self.n_classes > 2:
+            return z
+        return np.column_stack([np.zeros(len(z)), z])
+
+    def tangent(self, w, v, X) -> np.ndarray:
+        return self.scores(v, X)
+
+    def adjoint(self, w, g, X) -> np.ndarray:
+        g = g[:, self.n_classes - self.n_rows :]
+        out = np.empty((self.n_rows, self.n_columns))
+        out[:, : self.n_features] = np.asarray(X.T @ g).T
+        if self.fit_intercept:
+            out[:, self.n_features] = g.sum(axis=0)
+        return out.ravel()
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """z = β X, the scores X divided by a temperature 1 / β: one parameter w = (β,), in which the loss is convex."""
+
+    @property
+    def n_parameters(self) -> int:
+        return 1
+
+    @property
+    def penalised(self) -> np.ndarray:
+        return np.zeros(1, dtype=bool)
+
+    def scores(self, w, X) -> np.ndarray:
+        return w[0] * X
+
+    def tangent(self, w, v, X) -> np.ndarray:
+        return v[0] * X
+
+    def adjoint(self, w, g, X) -> np.ndarray:
+        return np.array([np.vdot(g, X)])

@@ -1,0 +1,10 @@
+"""Solvers: minimise anything that offers value, gradient and Hessian product, and say what was proved.
+
+They know an objective by protocol and import nothing of this package.
+"""
+
+from sksoft.solvers.certificate import Certificate, Solution
+from sksoft.solvers.newton import newton_cg
+from sksoft.solvers.scalar import log_newton
+
+__all__ = ["Certificate", "Solution", "log_newton", "newton_cg"]

@@ -1,0 +1,58 @@
+"""What a solver returns: the parameters, and what is known about how good they are."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How far a value may be from the minimum, and on what ground.
+
+    Attributes
+    ----------
+    kind : {'gap', 'stationarity'}
+        ``'gap'``: `bound` is a proved bound on F(w) − min F, from a dual point. ``'stationarity'``: `bound` is half the
+        squared Newton decrement gᵀ H⁻¹ g, the gap of the quadratic model, which proves nothing.
+    bound : float >= 0
+    """
+
+    kind: Literal["gap", "stationarity"]
+    bound: float
+
+    @property
+    def gap(self) -> float:
+        """The proved gap, nan where nothing was proved."""
+        return self.bound if self.kind == "gap" else float("nan")
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where a solver stopped.
+
+    Attributes
+    ----------
+    w : ndarray (n_parameters,)
+    value : float
+    gradient_norm : float
+        Largest absolute entry of the gradient.
+    certificate : Certificate
+    n_iter : int
+        Newton steps taken.
+    n_products : int
+        Hessian products used.
+    converged : bool
+        Whether ``certificate.bound`` reached the tolerance or the limit of float64.
+    stopped_by : {'tolerance', 'precision', 'bound', 'max_iter'}
+        ``'precision'``: float64 resolves no further progress; ``'bound'``: the minimum lies on a bound of w.
+    """
+
+    w: np.ndarray
+    value: float
+    gradient_norm: float
+    certificate: Certificate
+    n_iter: int
+    n_products: int
+    converged: bool
+    stopped_by: Literal["tolerance", "precision", "bound", "max_iter"]

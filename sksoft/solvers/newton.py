@@ -1,0 +1,173 @@
+r"""Truncated Newton: conjugate gradients for the step, backtracking for its length [1]_.
+
+Each iteration solves ∇²F d = −∇F by preconditioned conjugate gradients, only as exactly as the progress so far
+deserves (the forcing term of [2]_, choice 2), and takes w + t d with the largest t = 1, ½, ¼ … that decreases F
+enough (Armijo). Near the minimum steps are full and convergence is superlinear.
+
+Where the decrease that a step promises is below the rounding of F, F cannot judge it; the gradient does, and when it
+no longer shrinks the solver has reached what float64 can resolve.
+
+References
+----------
+.. [1] Nocedal, Wright, "Numerical Optimization", 2nd ed., 2006, algorithm 7.1.
+.. [2] Eisenstat, Walker, "Choosing the forcing terms in an inexact Newton method", SIAM J. Sci. Comput. 17, 1996.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from sksoft.solvers.certificate import Certificate, Solution
+
+SUFFICIENT_DECREASE = 1e-4
+MAX_HALVINGS = 40
+MAX_PRODUCTS = 1000
+LAST_FORCING = 1e-10
+# A decrease below this share of F drowns in the rounding of F.
+VALUE_RESOLUTION = 1e-13
+# A bound below this share of F that no step improves is the limit of float64, not a failure.
+PRECISION_LIMIT = 1e-9
+
+
+class Point(Protocol):
+    """F at one w: what the solver may ask."""
+
+    w: np.ndarray
+    value: float
+    gradient: np.ndarray
+
+    def hessian_product(self, v: np.ndarray) -> np.ndarray:
+        """∇²F(w) v."""
+        ...
+
+    def preconditioner(self) -> Callable[[np.ndarray], np.ndarray]:
+        """A symmetric positive map near the inverse Hessian."""
+        ...
+
+    def gap(self) -> float:
+        """A proved bound on F(w) − min F, or nan."""
+        ...
+
+
+class Objective(Protocol):
+    """Anything that can be evaluated."""
+
+    def at(self, w: np.ndarray) -> Point:
+        """Evaluate at w."""
+        ...
+
+
+def newton_cg(objective: Objective, w: np.ndarray, *, tol: float, max_iter: int) -> Solution:
+    """Minimise a convex objective from `w`.
+
+    Parameters
+    ----------
+    objective : Objective
+    w : ndarray (n_parameters,), float64
+    tol : float >= 0
+        Stop when the certificate's bound is at most ``tol · F(w)``; then one more, nearly exact Newton step is taken.
+    max_iter : int >= 0
+        Newton steps, the last one included.
+
+    Returns
+    -------
+    solution : Solution
+    """
+    point = objective.at(w)
+    certificate = _gap_certificate(point)
+    n_iter = n_products = 0
+    forcing, stopped_by = 0.5, "max_iter"
+    while n_iter < max_iter:
+        last = certificate is not None and certificate.bound <= tol * abs(point.value)
+        direction, products, decrement = _newton_direction(point, LAST_FORCING if last else forcing)
+        n_products += products
+        if certificate is None and 0.5 * decrement <= tol * abs(point.value):
+            last = True  # nothing can be proved here, so the decrement of a nearly exact step must speak
+            direction, products, decrement = _newton_direction(point, LAST_FORCING)
+            n_products += products
+        trial = _line_search(objective, point, direction, decrement)
+        if trial is None:
+            stopped_by = "tolerance" if last else "precision"
+            break
+        n_iter += 1
+        forcing = _forcing(point, trial, forcing)
+        point, certificate = trial, _gap_certificate(trial)
+        if last:
+            stopped_by = "tolerance"
+            break
+    if certificate is None:
+        _, products, decrement = _newton_direction(point, forcing)
+        n_products += products
+        certificate = Certificate("stationarity", 0.5 * decrement)
+    accepted = max(tol, PRECISION_LIMIT) if stopped_by == "precision" else tol
+    return Solution(
+        w=point.w,
+        value=float(point.value),
+        gradient_norm=float(np.max(np.abs(point.gradient), initial=0.0)),
+        certificate=certificate,
+        n_iter=n_iter,
+        n_products=n_products,
+        converged=certificate.bound <= accepted * abs(point.value),
+        stopped_by=stopped_by,
+    )
+
+
+def _gap_certificate(point) -> Certificate | None:
+    bound = point.gap()
+    return None if np.isnan(bound) else Certificate("gap", bound)
+
+
+def _newton_direction(point, forcing: float) -> tuple[np.ndarray, int, float]:
+    """Conjugate gradients on ∇²F d = −∇F until the preconditioned residual fell to `forcing` of its start.
+
+    Returns d, the Hessian products used, and −⟨∇F, d⟩, the squared Newton decrement when d is exact.
+    """
+    precondition = point.preconditioner()
+    d = np.zeros_like(point.w)
+    residual = -point.gradient
+    z = precondition(residual)
+    search = z.copy()
+    rz = float(residual @ z)
+    target = forcing**2 * rz
+    products = 0
+    while rz > target and rz > 0.0 and products < MAX_PRODUCTS:
+        product = point.hessian_product(search)
+        products += 1
+        curvature = float(search @ product)
+        if curvature <= 0.0:
+            break  # flat, to rounding, along this direction
+        step = rz / curvature
+        d += step * search
+        residual -= step * product
+        z = precondition(residual)
+        rz, before = float(residual @ z), rz
+        search = z + (rz / before) * search
+    return d, products, max(0.0, -float(point.gradient @ d))
+
+
+def _line_search(objective, point, direction, decrement):
+    """The first of t = 1, ½, ¼ … that decreases F enough; None where rounding hides any progress."""
+    if decrement == 0.0:
+        return None
+    resolution = VALUE_RESOLUTION * abs(point.value)
+    t = 1.0
+    for _ in range(MAX_HALVINGS):
+        trial = objective.at(point.w + t * direction)
+        if decrement <= resolution:  # F cannot tell: the gradient must
+            return trial if _norm(trial) < _norm(point) else None
+        if trial.value <= point.value - SUFFICIENT_DECREASE * t * decrement + 1e-2 * resolution:
+            return trial
+        t *= 0.5
+    return None
+
+
+def _norm(point) -> float:
+    return float(np.linalg.norm(point.gradient))
+
+
+def _forcing(before, after, previous: float) -> float:
+    """Eisenstat and Walker's choice 2 with γ = 0.9, α = 2, kept within [1e-4, 0.5]."""
+    ratio = 0.9 * (_norm(after) / max(_norm(before), np.finfo(float).tiny)) ** 2
+    safeguard = 0.9 * previous**2
+    return float(np.clip(max(ratio, safeguard) if safeguard > 0.1 else ratio, 1e-4, 0.5))

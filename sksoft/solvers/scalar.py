@@ -1,0 +1,70 @@
+r"""Safeguarded Newton for a convex function of one positive parameter β, in u = log β.
+
+With g = F'(β) and h = F''(β), d/du F = β g and d²/du² F = β² h + β g. The Newton step in u is taken where that
+curvature is positive and the step stays inside the bracket of signs of g seen so far; else the bracket is bisected,
+or, while one side is still open, u moves by log 4. F is convex in β, so the sign of g always tells the side.
+"""
+
+import numpy as np
+
+from sksoft.solvers.certificate import Certificate, Solution
+
+OPEN_STEP = np.log(4.0)
+
+
+def log_newton(objective, beta: float, *, bounds: tuple[float, float], tol: float, max_iter: int) -> Solution:
+    """Minimise a convex objective of w = (β,) over ``bounds``.
+
+    Parameters
+    ----------
+    objective : Objective, its points hold ``value``, ``gradient`` and ``hessian_product``
+    beta : float, the start, inside `bounds`
+    bounds : (float, float), 0 < low < high
+    tol : float >= 0
+        Stop after a Newton step in log β of at most `tol`, or in a bracket as narrow: what is left is its square.
+    max_iter : int
+
+    Returns
+    -------
+    solution : Solution
+        Stopped by ``'bound'``, and converged, where F decreases all the way to a bound.
+    """
+    low, high = np.log(bounds)
+    left, right = -np.inf, np.inf  # where g < 0 and where g > 0
+    u = float(np.clip(np.log(beta), low, high))
+    n_iter, last = 0, False
+    while True:
+        point = objective.at(np.array([np.exp(u)]))
+        b, g = float(point.w[0]), float(point.gradient[0])
+        h = float(point.hessian_product(np.ones(1))[0])
+        curvature = b * b * h + b * g
+        step = -b * g / curvature if curvature > 0 else -np.sign(g) * np.inf
+        if g > 0:
+            right = min(right, u)
+        elif g < 0:
+            left = max(left, u)
+        at_bound = (g > 0 and u == low) or (g < 0 and u == high)
+        converged = g == 0.0 or at_bound or last
+        if converged or n_iter == max_iter:
+            break
+        n_iter, last = n_iter + 1, abs(step) <= tol or right - left <= tol
+        u = float(np.clip(_next(u, step, left, right), low, high))
+    return Solution(
+        w=point.w,
+        value=float(point.value),
+        gradient_norm=abs(g),
+        certificate=Certificate("stationarity", 0.0 if g == 0.0 or at_bound else 0.5 * abs(b * g * step)),
+        n_iter=n_iter,
+        n_products=n_iter + 1,
+        converged=converged,
+        stopped_by="bound" if at_bound else "tolerance" if converged else "max_iter",
+    )
+
+
+def _next(u: float, step: float, left: float, right: float) -> float:
+    """The Newton step where it stays in the bracket and is not wild; else bisection, or a stride to the open side."""
+    if left < u + step < right and abs(step) <= 2 * OPEN_STEP:
+        return u + step
+    if np.isfinite(left) and np.isfinite(right):
+        return 0.5 * (left + right)
+    return u + float(np.sign(step)) * OPEN_STEP

@@ -1,0 +1,36 @@
+"""scikit-learn's estimator checks, with no expected failure."""
+
+import pytest
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+
+from tests.contract.not_applicable import NOT_APPLICABLE
+from tests.contract.registry import CALIBRATORS, ESTIMATORS
+
+# Many checks draw labels at random: that no temperature helps such scores is the right thing to say.
+UNINFORMATIVE = "ignore:TemperatureScaler stopped at temperature_:sklearn.exceptions.ConvergenceWarning"
+
+
+@pytest.mark.filterwarnings(UNINFORMATIVE)
+@parametrize_with_checks(ESTIMATORS)
+def test_estimator(estimator, check):
+    check(estimator)
+
+
+CALIBRATOR_CHECKS = [
+    pytest.param(estimator, check, id=f"{type(estimator).__name__}-{check.func.__name__}-{i}")
+    for calibrator in CALIBRATORS
+    for i, (estimator, check) in enumerate(estimator_checks_generator(calibrator))
+]
+
+
+@pytest.mark.filterwarnings(UNINFORMATIVE)
+@pytest.mark.parametrize(("calibrator", "check"), CALIBRATOR_CHECKS)
+def test_calibrator(calibrator, check):
+    name = check.func.__name__
+    if name not in NOT_APPLICABLE:
+        check(calibrator)
+        return
+    with pytest.raises(Exception) as failure:
+        check(calibrator)
+    assert NOT_APPLICABLE[name]
+    assert failure.type is not pytest.skip.Exception
