@@ -22,7 +22,8 @@ import pandas as pd
 from scipy.special import betaincinv, ndtri
 
 from sksoft.metrics.binned import bin_classes, bin_scores
-from sksoft.metrics.predictions import WEIGHT_TYPES, Predictions, check_predictions, encode_labels
+from sksoft.metrics.labels import encode_labels
+from sksoft.metrics.predictions import WEIGHT_TYPES, Predictions, check_predictions
 
 MODES = ("auto", "confidence", "classwise", "top_label", "binary")
 STRATEGIES = ("uniform", "quantile")
@@ -365,8 +366,9 @@ def _binned(predictions: Predictions, mode, n_bins, strategy, pos_label):
     if mode == "binary":
         scores, hits, groups, n_groups = *_positive(predictions, pos_label), None, 1
     else:
-        scores, hits = predictions.confidence, predictions.top_codes == predictions.codes
-        groups = predictions.top_codes if mode == "top_label" else None
+        top_codes, scores = predictions.top_label
+        hits = top_codes == predictions.codes
+        groups = top_codes if mode == "top_label" else None
         n_groups = len(_classes(predictions)) if mode == "top_label" else 1
     sums, edges = bin_scores(scores, hits, n_bins, strategy, weights, groups, n_groups)
     totals = sums.weight.sum(axis=1)

@@ -12,8 +12,8 @@ from sksoft.metrics.calibration import check_choices
 from sksoft.metrics.multiplicity import holm, westfall_young
 from sksoft.metrics.predictions import Predictions, check_predictions
 from sksoft.metrics.resampling import basic_interval, p_values, resampled_errors, rows_by_cell
-from sksoft.metrics.scores import entropies, log_losses, squared_errors
-from sksoft.metrics.sensitive import Level, Partition, partition_rows
+from sksoft.metrics.scores import log_losses_and_entropies, squared_errors
+from sksoft.metrics.sensitive import Level, partition_rows
 
 INSUFFICIENT = "insufficient evidence"
 MISCALIBRATED = "miscalibrated"
@@ -125,22 +125,17 @@ def group_calibration(
         groups=partition.codes,
         n_groups=partition.n_cells,
     )
-    means = _cell_sums(predictions, scores, hits, partition)
-    frame = pd.concat(
-        [_point_estimates(level, table, means, weight_type) for level in partition.levels], ignore_index=True
-    )
+    sums = _cell_sums(predictions, scores, hits, table, partition.codes)
+    levels = [_point_estimates(level, table, sums, weight_type) for level in partition.levels]
+    columns = {name: np.concatenate([level[name] for level in levels]) for name in levels[0]}
+    columns["enough"] = columns["effective_n"] >= min_group_size
     if n_resamples:
         rows = rows_by_cell(scores, hits, edges, predictions.weights, partition, weight_type)
         drawn = resampled_errors(rows, table, partition.levels, n_resamples, random_state)
-        frame = _with_inference(frame, *drawn, min_group_size, confidence_level)
-    return _judged(frame, min_group_size, 1 - confidence_level)
+        columns |= _inference(columns, *drawn, confidence_level)
+    return _judged(columns, 1 - confidence_level)
 
 
-# Columns of the table of sums per cell; r is the residual score − hit.
-SUMS = (
-    *("w", "w²", "rows", "accuracy", "confidence", "nll", "brier", "entropy"),
-    *("score", "hit", "w²r", "w²r²", "wr²"),
-)
 COLUMNS = (
     *("level", "feature", "group", "n", "effective_n"),
     *("accuracy", "mean_confidence", "over_confidence", "mean_score", "observed_rate"),
@@ -150,78 +145,66 @@ COLUMNS = (
 )
 
 
-def _cell_sums(predictions: Predictions, scores, hits, partition: Partition) -> np.ndarray:
-    """(n_cells, len(SUMS)): weighted sums over the rows of each cell, in the order of SUMS."""
+def _cell_sums(predictions: Predictions, scores, hits, table, codes) -> dict[str, np.ndarray]:
+    """Sums over the rows of each cell, by name, (n_cells,): weighted, but "rows"; r is the residual score − hit."""
     weights = predictions.weights
+    top_codes, confidence = predictions.top_label
     residuals = scores - hits
-    square = None if weights is None else weights**2
-    columns = [
-        (None, weights),
-        (None, square),
-        (None, None),
-        (predictions.top_codes == predictions.codes, weights),
-        (predictions.confidence, weights),
-        (log_losses(predictions), weights),
-        (squared_errors(predictions), weights),
-        (entropies(predictions.proba), weights),
-        (scores, weights),
-        (hits, weights),
-        (residuals, square),
-        (residuals**2, square),
-        (residuals**2, weights),
-    ]
-    return np.stack([_total(values, w, partition) for values, w in columns], axis=1)
+    squares = residuals**2
+
+    def total(values, weights=weights):
+        return np.bincount(codes, values if weights is None else weights * values, minlength=table.shape[1])
+
+    w, score, hit, w_squared, rows = table.sum(axis=-1)
+    sums = {"w": w, "score": score, "hit": hit, "w²": w_squared, "rows": rows, "r²": total(squares)}
+    losses, entropies = log_losses_and_entropies(predictions)
+    sums["negative_log_likelihood"], sums["mean_entropy"] = total(losses), total(entropies)
+    if predictions.is_binary:
+        sums["accuracy"] = total(top_codes == predictions.codes)
+        sums["mean_confidence"] = total(confidence)
+        sums["brier_score"] = sums["r²"]
+    else:
+        sums["accuracy"], sums["mean_confidence"] = hit, score
+        sums["brier_score"] = total(squared_errors(predictions))
+    if weights is None:
+        sums["w²r"], sums["w²r²"] = score - hit, sums["r²"]
+    else:
+        sums["w²r"], sums["w²r²"] = total(residuals, weights**2), total(squares, weights**2)
+    return sums
 
 
-def _total(values, weights, partition: Partition) -> np.ndarray:
-    if values is not None and weights is not None:
-        values = values * weights
-    elif values is None:
-        values = weights
-    return np.bincount(partition.codes, values, minlength=partition.n_cells).astype(np.float64)
-
-
-def _point_estimates(level: Level, table, cell_sums, weight_type) -> pd.DataFrame:
-    """One row per group of the level: everything but intervals and adjusted p-values."""
+def _point_estimates(level: Level, table, cell_sums, weight_type) -> dict[str, np.ndarray]:
+    """Columns of the groups of one level: everything but intervals and adjusted p-values."""
     binned = BinnedSums.from_table(level.add_up(table))
-    sums = level.add_up(cell_sums)
-    named = dict(zip(SUMS, sums.T))
-    weight = named["w"]
+    sums = {name: level.add_up(values[:, None])[:, 0] for name, values in cell_sums.items()}
+    weight, n_groups = sums["w"], len(level.groups)
     frequency = weight_type == "frequency"
-    mean = {
-        name: named[name] / weight for name in ("accuracy", "confidence", "nll", "brier", "entropy", "score", "hit")
-    }
+    means = ("accuracy", "mean_confidence", "negative_log_likelihood", "brier_score", "mean_entropy")
+    columns = {name: sums[name] / weight for name in means}
     gap, gap_p_value = _gap_to_rest(sums, frequency)
     if level.kind == "overall":
         gap, gap_p_value = np.full(1, np.nan), np.full(1, np.nan)
-    return pd.DataFrame(
-        {
-            "level": level.kind,
-            "feature": level.feature,
-            "group": level.groups,
-            "n": np.rint(weight if frequency else named["rows"]).astype(np.int64),
-            "effective_n": weight if frequency else weight**2 / named["w²"],
-            "accuracy": mean["accuracy"],
-            "mean_confidence": mean["confidence"],
-            "over_confidence": mean["confidence"] - mean["accuracy"],
-            "mean_score": mean["score"],
-            "observed_rate": mean["hit"],
-            "negative_log_likelihood": mean["nll"],
-            "brier_score": mean["brier"],
-            "mean_entropy": mean["entropy"],
-            "ece": binned.error("l1"),
-            "ece_debiased": np.maximum(binned.debiased_error("l1", weight_type), 0.0),
-            "squared_error_debiased": binned.debiased_error("l2", weight_type),
-            "gap": gap,
-            "gap_p_value": gap_p_value,
-        }
-    )
+    return columns | {
+        "level": np.full(n_groups, level.kind, dtype=object),
+        "feature": np.full(n_groups, level.feature, dtype=object),
+        "group": np.array(level.groups, dtype=object),
+        "n": np.rint(weight if frequency else sums["rows"]).astype(np.int64),
+        "effective_n": weight if frequency else weight**2 / sums["w²"],
+        "over_confidence": columns["mean_confidence"] - columns["accuracy"],
+        "mean_score": sums["score"] / weight,
+        "observed_rate": sums["hit"] / weight,
+        "ece": binned.error("l1"),
+        "ece_debiased": np.maximum(binned.debiased_error("l1", weight_type), 0.0),
+        "squared_error_debiased": binned.debiased_error("l2", weight_type),
+        "gap": gap,
+        "gap_p_value": gap_p_value,
+    }
 
 
 def _gap_to_rest(sums, frequency: bool) -> tuple[np.ndarray, np.ndarray]:
     """Mean residual of each group minus that of all other rows, and its two-sided Wald p-value; NaN without
     others."""
-    rest = sums.sum(axis=0) - sums
+    rest = {name: values.sum() - values for name, values in sums.items()}
     (mean, variance), (rest_mean, rest_variance) = (
         _residual_moments(sums, frequency),
         _residual_moments(rest, frequency),
@@ -234,45 +217,41 @@ def _gap_to_rest(sums, frequency: bool) -> tuple[np.ndarray, np.ndarray]:
 def _residual_moments(sums, frequency: bool) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean of the residuals and the variance of that mean; NaN where fewer than two effective rows
     are."""
-    named = dict(zip(SUMS, sums.T))
-    weight, square, rows = named["w"], named["w²"], named["rows"]
+    weight, square, rows = sums["w"], sums["w²"], sums["rows"]
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = (named["score"] - named["hit"]) / weight
+        mean = (sums["score"] - sums["hit"]) / weight
         if frequency:
-            size, spread = weight, named["wr²"] - weight * mean**2
+            size, spread = weight, sums["r²"] - weight * mean**2
         else:
             size = weight**2 / square
-            spread = named["w²r²"] - 2 * mean * named["w²r"] + mean**2 * square
+            spread = sums["w²r²"] - 2 * mean * sums["w²r"] + mean**2 * square
         variance = np.maximum(spread, 0.0) / weight**2 * size / (size - 1)
     known = (rows > 0) & (size > 1)
     return np.where(known, mean, np.nan), np.where(known, variance, np.nan)
 
 
-def _with_inference(frame, null, replicates, min_group_size, confidence_level) -> pd.DataFrame:
+def _inference(columns, null, replicates, confidence_level) -> dict[str, np.ndarray]:
     """Intervals and p-values of the groups that are large enough, from (n_resamples, n_groups) errors."""
-    errors = frame["ece"].to_numpy()
-    sufficient = (frame["effective_n"] >= min_group_size).to_numpy()
-    family = sufficient & (frame["level"] != "overall").to_numpy()
-    columns = {name: np.full(len(frame), np.nan) for name in ("ece_low", "ece_high", "p_value", "p_value_adjusted")}
-    low, high = basic_interval(errors[sufficient], replicates[:, sufficient], confidence_level)
-    columns["ece_low"][sufficient], columns["ece_high"][sufficient] = low, high
-    columns["p_value"][sufficient] = p_values(errors[sufficient], null[:, sufficient])
-    columns["p_value_adjusted"][sufficient] = columns["p_value"][sufficient]
-    columns["p_value_adjusted"][family] = westfall_young(errors[family], null[:, family])
-    return frame.assign(**columns)
+    errors, enough = columns["ece"], columns["enough"]
+    family = enough & (columns["level"] != "overall")
+    low, high, p_value, adjusted = np.full((4, len(errors)), np.nan)
+    low[enough], high[enough] = basic_interval(errors[enough], replicates[:, enough], confidence_level)
+    adjusted[enough] = p_value[enough] = p_values(errors[enough], null[:, enough])
+    adjusted[family] = westfall_young(errors[family], null[:, family])
+    return {"ece_low": low, "ece_high": high, "p_value": p_value, "p_value_adjusted": adjusted}
 
 
-def _judged(frame: pd.DataFrame, min_group_size: int, alpha: float) -> pd.DataFrame:
+def _judged(columns, alpha: float) -> pd.DataFrame:
     """Silence the gaps of small groups, adjust those of the others, and give verdicts."""
-    small = frame["effective_n"] < min_group_size
-    frame = frame.reindex(columns=COLUMNS)
-    frame["gap_p_value"] = frame["gap_p_value"].mask(small)
-    frame["gap_p_value_holm"] = holm(frame["gap_p_value"])
-    adjusted = frame["p_value_adjusted"].astype(np.float64)
-    verdict = np.where(adjusted <= alpha, MISCALIBRATED, NOT_REJECTED)
-    verdict = np.where(adjusted.isna(), NOT_TESTED, verdict)
-    frame["verdict"] = np.where(small, INSUFFICIENT, verdict)
-    return frame
+    enough, nothing = columns["enough"], np.full(len(columns["enough"]), np.nan)
+    columns["gap_p_value"] = np.where(enough, columns["gap_p_value"], np.nan)
+    columns["gap_p_value_holm"] = holm(columns["gap_p_value"])
+    adjusted = columns.get("p_value_adjusted", nothing)
+    verdict = np.where(adjusted <= alpha, MISCALIBRATED, NOT_REJECTED).astype(object)
+    verdict[np.isnan(adjusted)] = NOT_TESTED
+    verdict[~enough] = INSUFFICIENT
+    columns["verdict"] = verdict
+    return pd.DataFrame({name: columns.get(name, nothing) for name in COLUMNS})
 
 
 def _check_whole(name, value, lowest):

@@ -5,6 +5,7 @@ booleans, floats or any integers; nothing assumes 0..K-1.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from sksoft._validation import check_sample_weight
 from sksoft.kernels import bins
+from sksoft.metrics.labels import encode_labels, sorted_labels, zero_one
 
 # A row of probabilities may miss 1 by this much: three printed digits, or single precision over many classes.
 ROW_SUM_TOLERANCE = 1e-3
@@ -28,16 +30,15 @@ class Predictions:
     classes : ndarray (K,)
         Label of each column of `proba`; of a one-dimensional `proba`, the negative and the positive label
         (the positive alone where no negative one is known).
-    codes : ndarray (n,) intp
+    codes : ndarray (n,) of integers
         Column of the true class; of a one-dimensional `proba`, 1 where the row is positive and 0 elsewhere.
     proba : ndarray (n, K) or (n,), float32 or float64
         Class probabilities, or the probability of the positive class.
     weights : ndarray (n,) float64 or None
         Positive weights; None stands for ones. Rows of weight zero were removed.
-    top_codes : ndarray (n,) intp
-        Column of the first largest probability (a one-dimensional `proba` predicts positive from 1/2 on).
-    confidence : ndarray (n,) float64
-        The largest probability.
+    top_label : tuple of ndarray (n,)
+        Column of the first largest probability (a one-dimensional `proba` predicts positive above 1/2), and
+        that probability, float64.
     kept : ndarray (n_rows,) bool or None
         Rows of the input that are here; None stands for all.
     """
@@ -46,8 +47,7 @@ class Predictions:
     codes: np.ndarray
     proba: np.ndarray
     weights: np.ndarray | None
-    top_codes: np.ndarray
-    confidence: np.ndarray
+    found_top: tuple[np.ndarray, np.ndarray] | None = None
     kept: np.ndarray | None = None
 
     @property
@@ -55,12 +55,21 @@ class Predictions:
         """Whether `proba` is one-dimensional: the probability of the positive class."""
         return self.proba.ndim == 1
 
+    @cached_property
+    def top_label(self) -> tuple[np.ndarray, np.ndarray]:
+        """Predicted code and confidence; of several columns they were found while validating."""
+        if self.found_top is not None:
+            return self.found_top
+        confidence = np.maximum(self.proba, 1.0 - self.proba).astype(np.float64, copy=False)
+        return (self.proba > 0.5).astype(np.intp), confidence
+
     @property
     def event(self) -> tuple[np.ndarray, np.ndarray]:
         """Probability and occurrence of what is judged: the positive class, or the top label being right."""
         if self.is_binary:
             return self.proba, self.codes
-        return self.confidence, self.top_codes == self.codes
+        top_codes, confidence = self.top_label
+        return confidence, top_codes == self.codes
 
     def mean(self, values: np.ndarray) -> float:
         """Weighted mean over the rows: Σ w v / Σ w."""
@@ -124,57 +133,6 @@ def check_probabilities(y_proba) -> np.ndarray:
     return proba
 
 
-def encode_labels(y, classes) -> np.ndarray:
-    """Position of every label in `classes`, an (n,) intp array; -1 where it is not among them."""
-    y, classes = np.asarray(y), np.asarray(classes)
-    if y.dtype.kind == "b" and classes.dtype.kind in "iuf":
-        y = y.astype(np.intp)
-    if classes.dtype.kind == "b" and y.dtype.kind in "iuf":
-        classes = classes.astype(np.intp)
-    if y.dtype.kind in "biu" and classes.dtype.kind in "biu" and len(y):
-        lowest, span = _integer_span(y)
-        if span <= 2 * len(y) + 1024:
-            table = np.full(span, -1, dtype=np.intp)
-            positions = classes.astype(object) - lowest
-            inside = np.flatnonzero((positions >= 0) & (positions < span))
-            table[positions[inside].astype(np.intp)] = inside
-            return table[_offsets(y, lowest)]
-    return pd.Index(classes, dtype=object if classes.dtype.kind in "USO" else None).get_indexer(
-        y.astype(object) if y.dtype.kind in "USO" else y
-    )
-
-
-def sorted_labels(y) -> np.ndarray:
-    """The distinct labels of `y`, ascending."""
-    y = np.asarray(y)
-    if y.dtype.kind in "biu" and len(y):
-        lowest, span = _integer_span(y)
-        if span <= 2 * len(y) + 1024:
-            present = np.bincount(_offsets(y, lowest), minlength=span)
-            return (np.flatnonzero(present) + lowest).astype(y.dtype)
-    distinct = pd.unique(y.astype(object) if y.dtype.kind in "US" else y)
-    try:
-        ordered = sorted(distinct.tolist())
-    except TypeError as error:
-        kinds = sorted({type(label).__name__ for label in distinct})
-        raise ValueError(f"y_true must hold labels of one type. Got a mix of {kinds} instead.") from error
-    return np.array(ordered, dtype=None if y.dtype.kind in "USO" else y.dtype)
-
-
-def _integer_span(y) -> tuple[int, int]:
-    if y.dtype.kind == "b":
-        return 0, 2
-    lowest = int(y.min())
-    return lowest, int(y.max()) - lowest + 1
-
-
-def _offsets(y, lowest) -> np.ndarray:
-    """``y - lowest`` without overflow of a narrow type."""
-    if y.dtype.itemsize < 8:
-        y = y.astype(np.int64)
-    return (y - y.dtype.type(lowest)).astype(np.intp, copy=False)
-
-
 def _as_probabilities(y_proba) -> np.ndarray:
     proba = np.asarray(y_proba)
     if proba.dtype not in (np.float32, np.float64):
@@ -201,24 +159,23 @@ def _check_multiclass(y_true, proba, weights, labels) -> Predictions:
         if len(classes) != n_classes:
             raise ValueError(
                 f"y_true holds {len(classes)} distinct labels and y_proba {n_classes} columns. Pass the class "
-                f"of each "
-                "column as 'labels'."
+                "of each column as 'labels'."
             )
     else:
         classes = _check_labels(labels, n_classes)
     codes = _encode_known(y_true, classes)
-    top_codes, confidence = _check_rows(proba)
-    return Predictions(classes, codes, proba, weights, top_codes, confidence)
+    return Predictions(classes, codes, proba, weights, _check_rows(proba))
 
 
 def _check_binary(y_true, proba, weights, labels, pos_label) -> Predictions:
-    _check_no_missing_label(y_true)
     _check_unit_interval(proba)
+    codes = zero_one(y_true) if labels is None and pos_label is None else None
+    if codes is not None:
+        return Predictions(np.array([0, 1], dtype=y_true.dtype), codes, proba, weights)
+    _check_no_missing_label(y_true)
     classes = _binary_classes(y_true, labels, pos_label)
     codes = _encode_known(y_true, classes) + (2 - len(classes))
-    predicted = proba >= 0.5
-    confidence = np.where(predicted, proba, 1.0 - proba).astype(np.float64, copy=False)
-    return Predictions(classes, codes, proba, weights, predicted.astype(np.intp), confidence)
+    return Predictions(classes, codes, proba, weights)
 
 
 def _binary_classes(y_true, labels, pos_label) -> np.ndarray:
@@ -247,16 +204,13 @@ def _binary_classes(y_true, labels, pos_label) -> np.ndarray:
 def _usual_classes(classes) -> np.ndarray:
     """Which of the labels is positive when nobody says."""
     if classes.dtype.kind in "biuf":
-        if set(classes.tolist()) <= {0, 1}:
-            return np.array([0, 1], dtype=classes.dtype)
         if set(classes.tolist()) <= {-1, 1}:
             return np.array([-1, 1], dtype=classes.dtype)
         if len(classes) == 2:
             return classes
     raise ValueError(
         f"y_true takes values in {classes.tolist()} and 'pos_label' is not specified: pass the label whose "
-        f"probability "
-        "y_proba is, or pass 'labels'."
+        "probability y_proba is, or pass 'labels'."
     )
 
 
@@ -305,8 +259,14 @@ def _check_rows(proba) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check_unit_interval(proba):
-    if not (proba.min() >= 0 and proba.max() <= 1):
-        row = int(np.argmin((proba >= 0) & (proba <= 1)))
+    # Read as unsigned integers, the numbers in [0, 1] are those up to the bits of 1: a negative sign or a NaN is
+    # above. One pass; a negative zero alone needs the second look.
+    unsigned = np.uint32 if proba.itemsize == 4 else np.uint64
+    if proba.view(unsigned).max() <= np.ones(1, dtype=proba.dtype).view(unsigned)[0]:
+        return
+    valid = (proba >= 0) & (proba <= 1)
+    if not valid.all():
+        row = int(np.argmin(valid))
         problem = "must lie in [0, 1]" if np.isfinite(proba[row]) else "contains NaN or infinity"
         raise ValueError(f"y_proba {problem}: row {row} is {proba[row]!s}.")
 
@@ -320,5 +280,12 @@ def _without_zero_weights(predictions: Predictions) -> Predictions:
     kept = predictions.weights > 0
     if kept.all():
         return predictions
-    rows = ("codes", "proba", "weights", "top_codes", "confidence")
-    return replace(predictions, kept=kept, **{name: getattr(predictions, name)[kept] for name in rows})
+    top = predictions.found_top
+    return replace(
+        predictions,
+        codes=predictions.codes[kept],
+        proba=predictions.proba[kept],
+        weights=predictions.weights[kept],
+        found_top=None if top is None else (top[0][kept], top[1][kept]),
+        kept=kept,
+    )

@@ -30,11 +30,12 @@ def rows_by_cell(scores, hits, edges, weights, partition, weight_type) -> RowsBy
     """Sort rows by cell; repetitions are written out, so that a weight counts as the rows it stands for."""
     n_bins = len(edges) + 1
     cells = partition.codes * n_bins + np.searchsorted(edges, scores, side="left")
-    order = np.argsort(cells, kind="stable")
+    n_cells = partition.n_cells * n_bins
+    order = np.argsort(cells.astype(np.min_scalar_type(n_cells)), kind="stable")  # 16 bits are sorted by radix
     if weights is not None and weight_type == "frequency":
         order = np.repeat(order, weights[order].astype(np.intp))
         weights = None
-    starts = np.concatenate([[0], np.cumsum(np.bincount(cells[order], minlength=partition.n_cells * n_bins))])
+    starts = np.concatenate([[0], np.cumsum(np.bincount(cells[order], minlength=n_cells))])
     ordered = scores[order].astype(np.float64)
     return RowsByCell(ordered, ordered - hits[order], None if weights is None else weights[order], starts)
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from sksoft.metrics.labels import encode_labels, sorted_labels
+
 MISSING = "(missing)"
 
 
@@ -122,7 +124,7 @@ def _holds_missing_list(features) -> bool:
 def _as_column(values):
     """Something that :func:`pandas.factorize` takes and that boolean masks select from."""
     if isinstance(values, pd.Series):
-        return values.array
+        return values.to_numpy() if values.dtype.kind in "biufU" else values.array
     if isinstance(values, pd.api.extensions.ExtensionArray | np.ndarray):
         return values
     if hasattr(values, "to_numpy"):
@@ -131,8 +133,10 @@ def _as_column(values):
 
 
 def _encode(values) -> tuple[np.ndarray, list]:
-    """Codes (n,) and names of the groups, ascending where they can be compared; the missing group comes
-    last."""
+    """Codes (n,) and names of the groups, ascending where they can be compared; the missing group is last."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biu":
+        distinct = sorted_labels(values)
+        return encode_labels(values, distinct), [str(value) for value in distinct.tolist()]
     codes, distinct = pd.factorize(values, use_na_sentinel=True)
     distinct = np.asarray(distinct, dtype=object)
     try:
@@ -149,8 +153,9 @@ def _encode(values) -> tuple[np.ndarray, list]:
 
 
 def _combine(codes: list, sizes: list) -> tuple[list, np.ndarray]:
-    """Combinations that occur, as one array of group numbers per feature, and the combination of every
-    row."""
+    """Combinations that occur, as one array of group numbers per feature, and that of every row."""
+    if len(codes) == 1:
+        return [np.arange(sizes[0])], codes[0]
     joint, size = codes[0], sizes[0]
     for column, n_groups in zip(codes[1:], sizes[1:]):
         if size * n_groups > 1 << 62:
