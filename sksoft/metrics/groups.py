@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.special import ndtr
 
 from sksoft.kernels import bins
+from sksoft.kernels.blocks import row_blocks
 from sksoft.metrics.binned import BinnedSums, inner_edges
 from sksoft.metrics.calibration import check_choices
 from sksoft.metrics.multiplicity import holm, westfall_young
@@ -19,6 +20,8 @@ INSUFFICIENT = "insufficient evidence"
 MISCALIBRATED = "miscalibrated"
 NOT_REJECTED = "calibration not rejected"
 NOT_TESTED = "not tested"
+
+CACHED_BYTES = 64 << 10
 
 
 def group_calibration(
@@ -125,7 +128,7 @@ def group_calibration(
         groups=partition.codes,
         n_groups=partition.n_cells,
     )
-    sums = _cell_sums(predictions, scores, hits, table, partition.codes)
+    sums = _cell_sums(predictions, table, partition.codes)
     levels = [_point_estimates(level, table, sums, weight_type) for level in partition.levels]
     columns = {name: np.concatenate([level[name] for level in levels]) for name in levels[0]}
     columns["enough"] = columns["effective_n"] >= min_group_size
@@ -145,30 +148,42 @@ COLUMNS = (
 )
 
 
-def _cell_sums(predictions: Predictions, scores, hits, table, codes) -> dict[str, np.ndarray]:
+def _cell_sums(predictions: Predictions, table, codes) -> dict[str, np.ndarray]:
     """Sums over the rows of each cell, by name, (n_cells,): weighted, but "rows"; r is the residual score − hit."""
-    weights = predictions.weights
-    top_codes, confidence = predictions.top_label
-    residuals = scores - hits
-    squares = residuals**2
-
-    def total(values, weights=weights):
-        return np.bincount(codes, values if weights is None else weights * values, minlength=table.shape[1])
-
     w, score, hit, w_squared, rows = table.sum(axis=-1)
-    sums = {"w": w, "score": score, "hit": hit, "w²": w_squared, "rows": rows, "r²": total(squares)}
-    losses, entropies = log_losses_and_entropies(predictions)
-    sums["negative_log_likelihood"], sums["mean_entropy"] = total(losses), total(entropies)
+    sums = {"w": w, "score": score, "hit": hit, "w²": w_squared, "rows": rows}
+    # Short blocks of binary predictions: temporaries that stay in the cache cost a fifth of fresh memory.
+    blocks = row_blocks(len(codes), 8, CACHED_BYTES) if predictions.is_binary else [slice(None)]
+    parts = [_row_sums(predictions.rows(block), codes[block], len(w)) for block in blocks]
+    sums |= {name: np.sum([part[name] for part in parts], axis=0) for name in parts[0]}
     if predictions.is_binary:
-        sums["accuracy"] = total(top_codes == predictions.codes)
-        sums["mean_confidence"] = total(confidence)
         sums["brier_score"] = sums["r²"]
     else:
         sums["accuracy"], sums["mean_confidence"] = hit, score
-        sums["brier_score"] = total(squared_errors(predictions))
-    if weights is None:
+    if predictions.weights is None:
         sums["w²r"], sums["w²r²"] = score - hit, sums["r²"]
+    return sums
+
+
+def _row_sums(predictions: Predictions, codes, n_cells) -> dict[str, np.ndarray]:
+    """What :func:`_cell_sums` cannot read from the binned sums."""
+    weights = predictions.weights
+    scores, hits = predictions.event
+    top_codes, confidence = predictions.top_label
+    losses, entropies = log_losses_and_entropies(predictions)
+    residuals = scores - hits
+    squares = residuals * residuals
+
+    def total(values, weights=weights):
+        return np.bincount(codes, values if weights is None else weights * values, minlength=n_cells)
+
+    sums = {"r²": total(squares), "negative_log_likelihood": total(losses), "mean_entropy": total(entropies)}
+    if predictions.is_binary:
+        sums["accuracy"] = total(top_codes == predictions.codes)
+        sums["mean_confidence"] = total(confidence)
     else:
+        sums["brier_score"] = total(squared_errors(predictions))
+    if weights is not None:
         sums["w²r"], sums["w²r²"] = total(residuals, weights**2), total(squares, weights**2)
     return sums
 

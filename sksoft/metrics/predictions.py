@@ -71,6 +71,15 @@ class Predictions:
         top_codes, confidence = self.top_label
         return confidence, top_codes == self.codes
 
+    def rows(self, selected) -> "Predictions":
+        """Those of the rows that a slice or a mask selects."""
+
+        def of(array):
+            return None if array is None else array[selected]
+
+        top = None if self.found_top is None else (of(self.found_top[0]), of(self.found_top[1]))
+        return Predictions(self.classes, of(self.codes), of(self.proba), of(self.weights), top)
+
     def mean(self, values: np.ndarray) -> float:
         """Weighted mean over the rows: Σ w v / Σ w."""
         return float(np.average(values, weights=self.weights))
@@ -280,12 +289,4 @@ def _without_zero_weights(predictions: Predictions) -> Predictions:
     kept = predictions.weights > 0
     if kept.all():
         return predictions
-    top = predictions.found_top
-    return replace(
-        predictions,
-        codes=predictions.codes[kept],
-        proba=predictions.proba[kept],
-        weights=predictions.weights[kept],
-        found_top=None if top is None else (top[0][kept], top[1][kept]),
-        kept=kept,
-    )
+    return replace(predictions.rows(kept), kept=kept)
