@@ -8,6 +8,14 @@ from sksoft.metrics.calibration import (
     reliability_curve,
 )
 from sksoft.metrics.groups import group_calibration
+from sksoft.metrics.scorers import (
+    neg_adaptive_calibration_error,
+    neg_brier_score,
+    neg_classwise_calibration_error,
+    neg_expected_calibration_error,
+    neg_maximum_calibration_error,
+    neg_negative_log_likelihood,
+)
 from sksoft.metrics.scores import (
     brier_score,
     negative_log_likelihood,
@@ -22,6 +30,12 @@ __all__ = [
     "expected_calibration_error",
     "group_calibration",
     "maximum_calibration_error",
+    "neg_adaptive_calibration_error",
+    "neg_brier_score",
+    "neg_classwise_calibration_error",
+    "neg_expected_calibration_error",
+    "neg_maximum_calibration_error",
+    "neg_negative_log_likelihood",
     "negative_log_likelihood",
     "prediction_margin",
     "predictive_entropy",
