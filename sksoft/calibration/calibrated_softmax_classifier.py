@@ -26,6 +26,7 @@ from sksoft._validation import (
     take_rows,
 )
 from sksoft.calibration.folds import content_folds
+from sksoft.calibration.score_input import log_proba
 from sksoft.calibration.temperature_scaler import TemperatureScaler
 
 METHODS = {"temperature": TemperatureScaler}
@@ -39,7 +40,7 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
     classifier is fitted once more to everything.
 
     Scores are logits by construction: ``decision_function`` where the classifier has it, else the logarithm of
-    ``predict_proba``. A two-class classifier gets the same temperature either way.
+    ``predict_proba``, with probabilities below 2.2e-16 counted as that. A two-class classifier gets the same temperature either way.
 
     Parameters
     ----------
@@ -263,8 +264,7 @@ def class_scores(estimator, X) -> np.ndarray:
     """
     if hasattr(estimator, "decision_function"):
         return np.asarray(estimator.decision_function(X), dtype=np.float64)
-    proba = np.asarray(estimator.predict_proba(X), dtype=np.float64)
-    return np.log(np.maximum(proba, np.finfo(np.float64).tiny))
+    return log_proba(estimator.predict_proba(X))
 
 
 def _fit_to(estimator, X, y, rows, fit_params):

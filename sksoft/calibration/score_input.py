@@ -22,8 +22,7 @@ def as_logits(X, input: str, name: str) -> np.ndarray:
     Returns
     -------
     logits : ndarray of shape (n, K)
-        Probabilities give log p, with p below the smallest normal float64 (2.2e-308) counted as that, so that an
-        exact zero is a very low score and not an infinite one.
+        Probabilities give log p, see :func:`log_proba`.
 
     Raises
     ------
@@ -37,7 +36,16 @@ def as_logits(X, input: str, name: str) -> np.ndarray:
     if input == "logits":
         return X
     _check_proba(X, name)
-    return np.log(np.maximum(X, np.finfo(np.float64).tiny))
+    return log_proba(X)
+
+
+def log_proba(proba) -> np.ndarray:
+    """log p, with p below 2.2e-16 counted as that.
+
+    A classifier that says exactly zero does not mean infinitely unlikely: the floor is the one of scikit-learn's
+    ``log_loss``, float64's machine epsilon.
+    """
+    return np.log(np.maximum(np.asarray(proba, dtype=np.float64), np.finfo(np.float64).eps))
 
 
 def _check_proba(proba: np.ndarray, name: str) -> None:

@@ -74,7 +74,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
     Notes
     -----
     O(n K) time per iteration, about six of them; O(n K) memory. Scores that are the same for all classes in every row
-    carry no information: T = 1.
+    carry no information: T = 1. Probabilities below 2.2e-16, exact zeros among them, count as that.
 
     References
     ----------
@@ -137,7 +137,9 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
             If the best temperature is zero or infinite, or `max_iter` was not enough.
         """
         logits, codes, weights = self._validate(X, y, sample_weight)
-        # Softmax does not see a shift of a row, and a common scale makes the search the same for scores of any size.
+        # A shift of a row means nothing to softmax; a common scale makes the search the same for scores of any size.
+        size = float(np.abs(logits).max()) or 1.0
+        logits /= size
         logits -= logits.mean(axis=1, keepdims=True)
         spread = float(np.sqrt(np.average((logits**2).mean(axis=1), weights=weights))) or 1.0
         logits /= spread
@@ -147,10 +149,13 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
             InMemory(logits, Labels(codes, len(self.classes_)), weights),
             Ridge(0.0, np.zeros(1, dtype=bool)),
         )
+        limit = _limit(logits, codes, weights)
+        bounds = BETA_BOUNDS if limit is None else (limit, limit)
         with serial_blas():
-            solution = log_newton(objective, 1.0, bounds=BETA_BOUNDS, tol=self.tol, max_iter=self.max_iter)
+            solution = log_newton(objective, 1.0, bounds=bounds, tol=self.tol, max_iter=self.max_iter)
             curvature = float(objective.at(solution.w).hessian_product(np.ones(1))[0])
-        self._unpack(solution, spread, curvature, weights)
+        self.at_bound_ = limit is not None or solution.stopped_by == "bound"
+        self._unpack(solution, spread * size, curvature, weights)
         return self
 
     def _validate(self, X, y, sample_weight):
@@ -184,7 +189,6 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
     def _unpack(self, solution, spread: float, curvature: float, weights: np.ndarray):
         beta = float(solution.w[0])
         self.temperature_ = spread / beta
-        self.at_bound_ = solution.stopped_by == "bound"
         self.converged_ = solution.converged
         self.loss_ = solution.value
         self.gradient_norm_ = solution.gradient_norm * spread
@@ -264,3 +268,17 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
                 " features as input."
             )
         return logits / self.temperature_
+
+
+def _limit(logits, codes, weights) -> float | None:
+    """The bound of β = 1/T that F decreases up to, or None where it has a minimum in between.
+
+    F decreases for ever in β exactly if no row ranks another class above its own; it increases from β = 0 on exactly
+    if the mean score of the true class, in centred rows, is not positive.
+    """
+    true_score = logits[np.arange(len(codes)), codes]
+    if not logits.any():
+        return None
+    if np.array_equal(true_score, logits.max(axis=1)):
+        return BETA_BOUNDS[1]
+    return BETA_BOUNDS[0] if weights @ true_score <= 0.0 else None

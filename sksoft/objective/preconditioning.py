@@ -56,8 +56,9 @@ def _gram(point):
         metric[-1, -1] = sampled.sum()
     diagonal = np.einsum("ii->i", metric)
     diagonal[: scores.n_features] += point.objective.penalty.strength
-    # Collinear columns without a penalty leave the metric singular; this much keeps it a metric.
-    diagonal += 1e-12 * diagonal.max() + np.finfo(float).tiny
+    # Collinear columns without a penalty leave the metric singular; this much, in each column's scale, keeps it one.
+    diagonal *= 1.0 + 1e-8
+    diagonal[diagonal == 0.0] = 1.0
     factor = linalg.cho_factor(metric, lower=True, check_finite=False)
     shape = (scores.n_rows, scores.n_columns)
 

@@ -23,7 +23,9 @@ from sksoft.solvers.certificate import Certificate, Solution
 SUFFICIENT_DECREASE = 1e-4
 MAX_HALVINGS = 40
 MAX_PRODUCTS = 1000
-LAST_FORCING = 1e-10
+LAST_FORCING = 1e-6
+# Curvature below this share of the metric's is rounding: the direction is flat.
+FLAT = 1e-13
 # A decrease below this share of F drowns in the rounding of F.
 VALUE_RESOLUTION = 1e-13
 # A bound below this share of F that no step improves is the limit of float64, not a failure.
@@ -127,7 +129,7 @@ def _newton_direction(point, forcing: float) -> tuple[np.ndarray, int, float]:
     d = np.zeros_like(point.w)
     residual = -point.gradient
     z = precondition(residual)
-    search = z.copy()
+    search, metric_search = z.copy(), residual.copy()  # M · search follows by the same recursion, as M z = residual
     rz = float(residual @ z)
     target = forcing**2 * rz
     products = 0
@@ -135,14 +137,15 @@ def _newton_direction(point, forcing: float) -> tuple[np.ndarray, int, float]:
         product = point.hessian_product(search)
         products += 1
         curvature = float(search @ product)
-        if curvature <= 0.0:
-            break  # flat, to rounding, along this direction
+        if curvature <= FLAT * float(search @ metric_search):
+            break
         step = rz / curvature
         d += step * search
         residual -= step * product
         z = precondition(residual)
         rz, before = float(residual @ z), rz
         search = z + (rz / before) * search
+        metric_search = residual + (rz / before) * metric_search
     return d, products, max(0.0, -float(point.gradient @ d))
 
 

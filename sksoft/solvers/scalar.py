@@ -38,7 +38,7 @@ def log_newton(objective, beta: float, *, bounds: tuple[float, float], tol: floa
         b, g = float(point.w[0]), float(point.gradient[0])
         h = float(point.hessian_product(np.ones(1))[0])
         curvature = b * b * h + b * g
-        step = -b * g / curvature if curvature > 0 else -np.sign(g) * np.inf
+        step = -b * g / curvature if curvature > 0 else np.copysign(np.inf, -g)
         if g > 0:
             right = min(right, u)
         elif g < 0:
@@ -63,7 +63,7 @@ def log_newton(objective, beta: float, *, bounds: tuple[float, float], tol: floa
 
 def _next(u: float, step: float, left: float, right: float) -> float:
     """The Newton step where it stays in the bracket and is not wild; else bisection, or a stride to the open side."""
-    if left < u + step < right and abs(step) <= 2 * OPEN_STEP:
+    if left <= u + step <= right and abs(step) <= 2 * OPEN_STEP:
         return u + step
     if np.isfinite(left) and np.isfinite(right):
         return 0.5 * (left + right)

@@ -27,7 +27,7 @@ def test_jvp_is_the_derivative_of_predict(name, scores, rng):
     same_support = ((link.predict(scores + h * v) > 0) == (link.predict(scores - h * v) > 0)).all(axis=1)
     assert same_support.sum() >= 35  # away from kinks, which are a null set
     analytic = link.jvp(link.predict(scores), v)
-    # An entry of entmax that is about to leave the support has a curvature of order 1/p: the difference is coarse there.
+    # An entry of entmax about to leave the support has a curvature of order 1/p: the difference is coarse there.
     np.testing.assert_allclose(analytic[same_support], numeric[same_support], atol=2e-5)
 
 

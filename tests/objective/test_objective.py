@@ -37,16 +37,16 @@ def make(rng, *, link="softmax", n_classes=4, soft=False, kind="dense", intercep
 
 
 CASES = [
-    dict(link="softmax"),
-    dict(link="softmax", n_classes=2),
-    dict(link="softmax", n_classes=2, soft=True, intercept=False),
-    dict(link="softmax", soft=True),
-    dict(link="softmax", kind="sparse"),
-    dict(link="sparsemax"),
-    dict(link="sparsemax", soft=True),
-    dict(link="entmax15", n_classes=2),
-    dict(link="entmax13", kind="sparse", soft=True),
-    dict(link="sigmoid", soft=True),
+    {"link": "softmax"},
+    {"link": "softmax", "n_classes": 2},
+    {"link": "softmax", "n_classes": 2, "soft": True, "intercept": False},
+    {"link": "softmax", "soft": True},
+    {"link": "softmax", "kind": "sparse"},
+    {"link": "sparsemax"},
+    {"link": "sparsemax", "soft": True},
+    {"link": "entmax15", "n_classes": 2},
+    {"link": "entmax13", "kind": "sparse", "soft": True},
+    {"link": "sigmoid", "soft": True},
 ]
 
 

@@ -1,0 +1,176 @@
+"""CalibratedSoftmaxClassifier around the classifiers people have."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_digits, load_iris, make_classification
+from sklearn.ensemble import RandomForestClassifier, VotingClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedKFold, train_test_split
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from sksoft import CalibratedSoftmaxClassifier, SoftmaxRegression, TemperatureScaler
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return train_test_split(X, y, random_state=0, stratify=y)
+
+
+CLASSIFIERS = [GaussianNB(), RandomForestClassifier(20, random_state=0), make_pipeline(StandardScaler(), SVC())]
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize(
+    "names", [np.arange(10), np.arange(1, 11), -np.arange(10), np.array(list("abcdefghij"))], ids=str
+)
+def test_labels_do_not_matter(digits, classifier, names):
+    """scikit-learn 1.9.1's temperature method gives the uniform distribution for digits labelled 1 ... 10."""
+    X_train, X_test, y_train, y_test = digits
+    model = CalibratedSoftmaxClassifier(classifier).fit(X_train, names[y_train])
+    proba = model.predict_proba(X_test)
+    reference = CalibratedSoftmaxClassifier(classifier).fit(X_train, y_train).predict_proba(X_test)
+    assert log_loss(names[y_test], proba, labels=np.unique(names)) < 0.7
+    if names[0] < names[1]:  # the columns are then in the same order
+        np.testing.assert_allclose(proba, reference, rtol=1e-6, atol=1e-12)
+    np.testing.assert_array_equal(model.classes_, np.unique(names))
+    assert model.score(X_test, names[y_test]) > 0.8
+
+
+def test_scikit_learns_temperature_is_wrong_where_ours_is_right(digits):
+    """The bug this package does not have; when scikit-learn mends it, this comparison may go."""
+    X_train, X_test, y_train, y_test = digits
+    ours = CalibratedSoftmaxClassifier(LogisticRegression(max_iter=5000)).fit(X_train, y_train + 1)
+    assert log_loss(y_test + 1, ours.predict_proba(X_test)) < 0.2
+    if tuple(map(int, sklearn.__version__.split(".")[:3])) <= (1, 9, 1):
+        theirs = CalibratedClassifierCV(LogisticRegression(max_iter=5000), method="temperature", ensemble=False)
+        assert log_loss(y_test + 1, theirs.fit(X_train, y_train + 1).predict_proba(X_test)) > 2.0
+
+
+def test_temperature_is_the_same_from_scores_and_from_probabilities():
+    """scikit-learn's differs by a factor of two for two classes."""
+    X, y = make_classification(400, random_state=0, flip_y=0.2)
+    fitted = LogisticRegression(C=100).fit(X, y)
+    by_proba = VotingClassifier([("one", fitted)], voting="soft").fit(X, y)  # has no decision_function
+    y = np.where(np.random.default_rng(0).uniform(size=400) < 0.2, 1 - y, y)
+    scores = CalibratedSoftmaxClassifier(FrozenEstimator(fitted)).fit(X, y)
+    proba = CalibratedSoftmaxClassifier(FrozenEstimator(by_proba)).fit(X, y)
+    np.testing.assert_allclose(proba.calibrator_.temperature_, scores.calibrator_.temperature_, rtol=1e-6)
+
+
+def test_frozen_is_taken_as_fitted(digits):
+    X_train, X_test, y_train, y_test = digits
+    fitted = GaussianNB().fit(X_train, y_train)
+    model = CalibratedSoftmaxClassifier(FrozenEstimator(fitted)).fit(X_test, y_test)
+    by_hand = TemperatureScaler(input="proba").fit(fitted.predict_proba(X_test), y_test)
+    np.testing.assert_allclose(model.calibrator_.temperature_, by_hand.temperature_, rtol=1e-9)
+    np.testing.assert_array_equal(model.predict(X_test), fitted.predict(X_test))
+
+
+def test_frozen_with_fewer_classes_in_the_calibration_part(digits):
+    X_train, X_test, y_train, y_test = digits
+    model = CalibratedSoftmaxClassifier(FrozenEstimator(GaussianNB().fit(X_train, y_train)))
+    assert model.fit(X_test[y_test < 9], y_test[y_test < 9]).predict_proba(X_test).shape == (len(X_test), 10)
+    with pytest.raises(ValueError, match="holds the label .*77"):
+        model.fit(X_test, np.where(y_test == 9, 77, y_test))
+
+
+def test_out_of_fold_scores_and_one_refit(digits):
+    X_train, _, y_train, _ = digits
+    cv = StratifiedKFold(3)
+    model = CalibratedSoftmaxClassifier(GaussianNB(), cv=cv).fit(X_train, y_train)
+    scores = np.empty((len(y_train), 10))
+    for train, test in cv.split(X_train, y_train):
+        scores[test] = GaussianNB().fit(X_train[train], y_train[train]).predict_proba(X_train[test])
+    by_hand = TemperatureScaler(input="proba").fit(scores, y_train)
+    np.testing.assert_allclose(model.calibrator_.temperature_, by_hand.temperature_, rtol=1e-9)
+    np.testing.assert_array_equal(model.estimator_.theta_, GaussianNB().fit(X_train, y_train).theta_)
+
+
+def test_weight_is_repetition_through_the_internal_folds():
+    X, y = make_classification(150, n_classes=3, n_informative=5, random_state=0, flip_y=0.3)
+    s = np.random.default_rng(0).integers(0, 4, size=150)
+    make = lambda: CalibratedSoftmaxClassifier(SoftmaxRegression(tol=1e-14), method=TemperatureScaler())  # noqa: E731
+    weighted = make().fit(X, y, sample_weight=s)
+    repeated = make().fit(np.repeat(X, s, axis=0), np.repeat(y, s))
+    np.testing.assert_allclose(weighted.calibrator_.temperature_, repeated.calibrator_.temperature_, rtol=1e-9)
+    np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), rtol=1e-8)
+
+
+def test_n_jobs_does_not_change_a_bit(digits):
+    X_train, X_test, y_train, _ = digits
+    one, two = (CalibratedSoftmaxClassifier(SoftmaxRegression(), n_jobs=n).fit(X_train, y_train) for n in (1, 2))
+    np.testing.assert_array_equal(one.predict_proba(X_test), two.predict_proba(X_test))
+
+
+def test_grid_search_over_the_classifier_inside(digits):
+    X_train, _, y_train, _ = digits
+    grid = {"estimator__C": [1e-3, 1.0], "cv": [3, 5], "method": ["temperature", TemperatureScaler(tol=1e-6)]}
+    search = GridSearchCV(CalibratedSoftmaxClassifier(SoftmaxRegression()), grid, scoring="neg_log_loss", cv=2)
+    search.fit(X_train[:300], y_train[:300])
+    assert search.best_score_ > -0.6
+
+
+def test_pipelines_over_text_and_frames():
+    texts = ["good film", "bad film", "good plot", "bad plot", "nice film", "awful film", "nice plot", "awful plot"] * 3
+    texts = [f"{text} {i}" for i, text in enumerate(texts)]
+    y = ["pos", "neg"] * 11 + ["neg", "pos"]  # two mistakes, so that a best temperature exists
+    model = CalibratedSoftmaxClassifier(make_pipeline(TfidfVectorizer(), LogisticRegression()), cv=3).fit(texts, y)
+    assert model.score(texts, y) > 0.9
+    X, target = load_iris(return_X_y=True, as_frame=True)
+    framed = CalibratedSoftmaxClassifier(make_pipeline(StandardScaler(), SoftmaxRegression())).fit(X, target)
+    assert framed.feature_names_in_.tolist() == X.columns.tolist()
+
+
+def test_weights_that_the_classifier_does_not_take_are_said(digits):
+    X_train, _, y_train, _ = digits
+    with pytest.warns(UserWarning, match="KNeighborsClassifier.fit takes no sample_weight"):
+        CalibratedSoftmaxClassifier(KNeighborsClassifier()).fit(
+            X_train[:300], y_train[:300], sample_weight=np.linspace(0.5, 1, 300)
+        )
+
+
+def test_metadata_routing_reaches_classifier_and_splitter(digits):
+    X_train, _, y_train, _ = digits
+    X, y = X_train[:300], y_train[:300]
+    s, groups = np.random.default_rng(0).uniform(0.5, 2, size=300), np.arange(300) % 6
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = CalibratedSoftmaxClassifier(SoftmaxRegression().set_fit_request(sample_weight=True), cv=GroupKFold(3))
+        model.set_fit_request(sample_weight=True).fit(X, y, sample_weight=s, groups=groups)
+    expected = SoftmaxRegression().fit(X, y, sample_weight=s)
+    np.testing.assert_array_equal(model.estimator_.coef_, expected.coef_)
+
+
+def test_bad_input_is_named(digits):
+    X_train, _, y_train, _ = digits
+    X, y = X_train[:200], y_train[:200].copy()
+    with pytest.raises(ValueError, match="The 'method' parameter of CalibratedSoftmaxClassifier"):
+        CalibratedSoftmaxClassifier(GaussianNB(), method="platt").fit(X, y)
+    with pytest.raises(ValueError, match="The 'cv' parameter"):
+        CalibratedSoftmaxClassifier(GaussianNB(), cv=1).fit(X, y)
+    with pytest.raises(ValueError, match="The 'estimator' parameter"):
+        CalibratedSoftmaxClassifier(StandardScaler()).fit(X, y)
+    y[y == 7] = 6
+    y[0] = 7
+    with pytest.raises(ValueError, match="at least two distinct rows of each class; class .*7.* has one"):
+        CalibratedSoftmaxClassifier(GaussianNB()).fit(X, y)
+    folds = [(np.arange(1, 200), np.arange(1))]
+    with pytest.raises(ValueError, match=r"The training part of a fold lacks the classes \[7\]"):
+        CalibratedSoftmaxClassifier(GaussianNB(), cv=folds).fit(X, y)
+
+
+def test_series_with_an_index_of_its_own():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    y = pd.Series(y.to_numpy(), index=np.arange(150)[::-1] * 10)
+    model = CalibratedSoftmaxClassifier(SoftmaxRegression()).fit(X, y)
+    assert model.score(X, y.to_numpy()) > 0.9
