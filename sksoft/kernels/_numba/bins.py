@@ -26,10 +26,10 @@ def top_label_rows(proba):
     highest, lowest = np.empty((2, n_rows), dtype=proba.dtype)
 
     def work(block):
-        rows = np.ascontiguousarray(proba[block])
+        rows = _contiguous(proba[block])
         _top_labels(
-            _readonly(rows),
-            _readonly(rows.view(integers)),
+            rows,
+            rows.view(integers),
             _INFINITY_BITS[rows.itemsize],
             codes[block],
             highest[block].view(integers),
@@ -91,9 +91,9 @@ def _extremes(row):
     return best, worst
 
 
-def _readonly(array):
-    """A view of one type for numba, whether or not the caller may write: half the compilations."""
-    view = array.view()
+def _contiguous(array):
+    """`array` as numba shall see it: contiguous and read-only, one type (one compilation) for all callers."""
+    view = np.ascontiguousarray(array).view(np.uint8 if array.dtype == bool else array.dtype)
     view.flags.writeable = False
     return view
 
@@ -104,17 +104,15 @@ def bin_sums(scores, hits, edges, *, weights=None, groups=None, n_groups=1):
     n_cells = n_groups * n_bins
     closed = _closed(edges)
     uniform = is_uniform(edges)
-    hits = np.ascontiguousarray(hits)
-    hits = hits.view(np.uint8) if hits.dtype == bool else hits
 
     def work(block):
         sums = np.zeros((LANES, n_cells, 1 if weights is None else 4))
         counts = np.zeros((LANES, n_cells), dtype=np.int64)
         _add_rows(
-            _readonly(scores[block]),
-            _readonly(hits[block]),
-            None if weights is None else _readonly(weights[block]),
-            None if groups is None else _readonly(groups[block]),
+            _contiguous(scores[block]),
+            _contiguous(hits[block]),
+            None if weights is None else _contiguous(weights[block]),
+            None if groups is None else _contiguous(groups[block]),
             closed,
             uniform,
             sums,
@@ -199,9 +197,9 @@ def class_bin_sums(proba, codes, edges, *, weights=None):
         sums = np.zeros((n_cells, 1 if weights is None else 4))
         counts = np.zeros(n_cells, dtype=np.int64)
         _add_class_rows(
-            _readonly(np.ascontiguousarray(proba[block])),
-            _readonly(codes[block]),
-            None if weights is None else _readonly(weights[block]),
+            _contiguous(proba[block]),
+            _contiguous(codes[block]),
+            None if weights is None else _contiguous(weights[block]),
             closed,
             uniform,
             sums,
@@ -244,12 +242,13 @@ def _add_class_rows(proba, codes, weights, closed, uniform, sums, counts):
 
 @bins.null_hit_sums.implement("numba")
 def null_hit_sums(scores, starts, *, seed, resamples, weights=None):
-    thresholds = np.ceil(scores / bins.RESOLUTION).astype(np.uint64)
+    thresholds = np.ceil(np.ascontiguousarray(scores) / bins.RESOLUTION).astype(np.uint64)
+    starts, weights = _contiguous(starts), None if weights is None else _contiguous(weights)
     states = bins.stream_starts(seed, resamples)
     sums = np.empty((len(resamples), len(starts) - 1))
 
     def work(block):
-        _draw_hits(thresholds, starts, states[block], None if weights is None else _readonly(weights), sums[block])
+        _draw_hits(thresholds, starts, states[block], weights, sums[block])
 
     map_blocks(work, _resample_blocks(len(resamples)))
     return sums
@@ -258,19 +257,13 @@ def null_hit_sums(scores, starts, *, seed, resamples, weights=None):
 @bins.bootstrap_sums.implement("numba")
 def bootstrap_sums(values, starts, *, seed, resamples, weights=None):
     thresholds = np.ceil(bins.POISSON / bins.RESOLUTION).astype(np.uint32)
+    values, starts = _contiguous(values), _contiguous(starts)
+    weights = None if weights is None else _contiguous(weights)
     states = bins.stream_starts(seed, resamples)
     sums = np.empty((2, len(resamples), len(starts) - 1))
 
     def work(block):
-        _draw_counts(
-            _readonly(values),
-            starts,
-            states[block],
-            None if weights is None else _readonly(weights),
-            thresholds,
-            sums[0, block],
-            sums[1, block],
-        )
+        _draw_counts(values, starts, states[block], weights, thresholds, sums[0, block], sums[1, block])
 
     map_blocks(work, _resample_blocks(len(resamples)))
     return sums

@@ -1,0 +1,99 @@
+"""Cases of the binned statistics: layouts of rows, ties with edges, weights, groups, empty cells and draws."""
+
+import numpy as np
+
+from cases import Case
+
+UNIFORM = np.linspace(0.0, 1.0, 16)[1:-1]
+QUANTILE = np.array([0.03, 0.2, 0.21, 0.5, np.inf, np.inf])
+
+
+def matrix(n_rows, n_classes, special=None):
+    def build(dtype):
+        proba = np.random.default_rng(n_classes).standard_exponential((n_rows, n_classes))
+        proba /= proba.sum(axis=1, keepdims=True)
+        proba = np.round(proba, 3).astype(dtype)  # ties
+        for position, value in (special or {}).items():
+            proba[position] = value
+        return (proba,), {}
+
+    return build
+
+
+def rows(n_rows, edges, *, weighted=False, n_groups=None, integer_hits=False):
+    def build(dtype):
+        rng = np.random.default_rng(n_rows)
+        scores = np.concatenate([UNIFORM, [0.0, 1.0], rng.random(n_rows)])[:n_rows].astype(dtype)
+        hits = rng.random(n_rows) < scores
+        options = {}
+        if weighted:
+            options["weights"] = rng.integers(0, 4, n_rows).astype(np.float64)
+        if n_groups:
+            options |= {"groups": rng.integers(0, n_groups, n_rows), "n_groups": n_groups + 1}
+        return (scores, hits.astype(np.intp) if integer_hits else hits, edges), options
+
+    return build
+
+
+def class_rows(edges, *, weighted=False):
+    def build(dtype):
+        (proba,), _ = matrix(500, 7)(dtype)
+        rng = np.random.default_rng(1)
+        weights = {"weights": rng.random(500)} if weighted else {}
+        return (proba, rng.integers(0, 7, 500), np.tile(edges, (7, 1))), weights
+
+    return build
+
+
+def draws(n_rows, *, weighted=False):
+    def build(_):
+        rng = np.random.default_rng(n_rows)
+        values = rng.random(n_rows)
+        values[:2] = 0.0, 1.0
+        cuts = np.sort(rng.integers(0, n_rows, 9))
+        options = {"weights": rng.random(n_rows)} if weighted else {}
+        starts = np.concatenate([[0, 0], cuts, [n_rows]])
+        return (values, starts), {"seed": 2**64 - 3, "resamples": range(3, 40), **options}
+
+    return build
+
+
+SPECIAL = {(0, 1): np.nan, (1, 2): -0.25, (2, 0): np.inf, (3, 0): -0.0, (4, 1): -np.inf, (5, 2): -np.nan}
+# Sums of differently ordered numbers that cancel in no place.
+LOOSE = {"rtol": {"float64": 1e-12, "float32": 1e-6}, "atol": {"float64": 1e-12, "float32": 1e-6}}
+
+CASES = {
+    "top_label_rows": [
+        Case("few classes", matrix(300, 3)),
+        Case("many classes", matrix(50, 301)),
+        Case("one class", matrix(20, 1)),
+        Case("no rows", matrix(0, 4)),
+        Case("not probabilities", matrix(60, 4, SPECIAL)),
+        Case("not probabilities, many classes", matrix(20, 130, SPECIAL)),
+        Case("several blocks", matrix(90_000, 10)),
+    ],
+    "bin_sums": [
+        Case("uniform", rows(2500, UNIFORM), **LOOSE),
+        Case("integer hits", rows(2500, UNIFORM, integer_hits=True), **LOOSE),
+        Case("one bin", rows(100, np.empty(0)), **LOOSE),
+        Case("merged quantiles", rows(2500, QUANTILE), **LOOSE),
+        Case("weights", rows(2500, UNIFORM, weighted=True), **LOOSE),
+        Case("groups, one empty", rows(2500, UNIFORM, n_groups=5), **LOOSE),
+        Case("weights and groups", rows(2500, QUANTILE, weighted=True, n_groups=5), **LOOSE),
+        Case("several blocks", rows(600_000, UNIFORM), **LOOSE),
+        Case("no rows", rows(0, UNIFORM), **LOOSE),
+    ],
+    "class_bin_sums": [
+        Case("uniform", class_rows(UNIFORM), **LOOSE),
+        Case("weights", class_rows(UNIFORM, weighted=True), **LOOSE),
+        Case("quantiles", class_rows(QUANTILE), **LOOSE),
+    ],
+    "null_hit_sums": [
+        Case("counts", draws(5000), **LOOSE),
+        Case("weights", draws(5000, weighted=True), **LOOSE),
+    ],
+    "bootstrap_sums": [
+        Case("counts", draws(5000), **LOOSE),
+        Case("weights", draws(5000, weighted=True), **LOOSE),
+    ],
+}
