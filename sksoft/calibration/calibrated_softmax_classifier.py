@@ -40,7 +40,8 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
     classifier is fitted once more to everything.
 
     Scores are logits by construction: ``decision_function`` where the classifier has it, else the logarithm of
-    ``predict_proba``, with probabilities below 2.2e-16 counted as that. A two-class classifier gets the same temperature either way.
+    ``predict_proba``, with probabilities below 2.2e-16 counted as that. A two-class classifier gets the same
+    temperature either way.
 
     Parameters
     ----------
@@ -210,7 +211,7 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
                 yield np.intersect1d(train, kept), np.intersect1d(test, kept)
             return
         codes = np.searchsorted(self.classes_, y[kept])
-        folds = content_folds(take_rows(X, kept), codes, self.cv)
+        folds = content_folds(take_rows(X, kept), codes, int(self.cv))
         for code, label in enumerate(self.classes_):
             if len(np.unique(folds[codes == code])) < 2:
                 raise ValueError(

@@ -37,6 +37,8 @@ class Kernel:
         Size of the first argument, in elements, from which ``backend='auto'`` leaves NumPy.
     """
 
+    __name__: str
+
     def __init__(self, reference: Callable, auto_size: int):
         update_wrapper(self, reference)
         self.reference = reference

@@ -199,7 +199,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
                 f"warm_start=True needs the shape of the previous fit, coef_ {self.coef_.shape}."
                 f" Got {(scores.n_rows, scores.n_features)} instead."
             )
-        log_share = np.log(np.bincount(batches.target.codes, batches.weights, minlength=scores.n_classes))
+        log_share = np.log(batches.class_shares())
         intercept = log_share[1:] - log_share[0] if scores.n_rows == 1 else log_share - log_share.mean()
         return scores.pack(0.0, intercept)
 

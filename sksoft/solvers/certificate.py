@@ -6,6 +6,9 @@ from typing import Literal
 import numpy as np
 
 
+Reason = Literal["tolerance", "precision", "bound", "max_iter"]
+
+
 @dataclass(frozen=True)
 class Certificate:
     """How far a value may be from the minimum, and on what ground.
@@ -55,4 +58,4 @@ class Solution:
     n_iter: int
     n_products: int
     converged: bool
-    stopped_by: Literal["tolerance", "precision", "bound", "max_iter"]
+    stopped_by: Reason

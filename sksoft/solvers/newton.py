@@ -18,7 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sksoft.solvers.certificate import Certificate, Solution
+from sksoft.solvers.certificate import Certificate, Reason, Solution
 
 SUFFICIENT_DECREASE = 1e-4
 MAX_HALVINGS = 40
@@ -79,7 +79,8 @@ def newton_cg(objective: Objective, w: np.ndarray, *, tol: float, max_iter: int)
     point = objective.at(w)
     certificate = _gap_certificate(point)
     n_iter = n_products = 0
-    forcing, stopped_by = 0.5, "max_iter"
+    forcing = 0.5
+    stopped_by: Reason = "max_iter"
     while n_iter < max_iter:
         last = certificate is not None and certificate.bound <= tol * abs(point.value)
         direction, products, decrement = _newton_direction(point, LAST_FORCING if last else forcing)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from sksoft.kernels.blocks import map_blocks, row_blocks
-from sksoft.objective.targets import Target
+from sksoft.objective.targets import Labels, Target
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,12 @@ class InMemory:
     @property
     def n_classes(self) -> int:
         return self.target.n_classes
+
+    def class_shares(self) -> np.ndarray:
+        """Weighted mean of the targets, (K,): each class's share."""
+        if isinstance(self.target, Labels):
+            return np.bincount(self.target.codes, self.weights, minlength=self.n_classes)
+        return self.weights @ self.target.proba
 
     @cached_property
     def blocks(self) -> list[Block]:
