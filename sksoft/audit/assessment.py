@@ -1,0 +1,318 @@
+"""``audit``: everything this package can say about a set of predictions, measured and judged."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr
+
+from sksoft.audit.checks import CHECKS, Evidence, Limits
+from sksoft.audit.decisions import decision_gaps, decision_rates
+from sksoft.audit.exclusions import Exclusions
+from sksoft.audit.findings import by_urgency
+from sksoft.audit.provenance import environment
+from sksoft.audit.recalibration import (
+    Recalibration,
+    cross_fitted_temperature,
+    judged_arrays,
+    recalibration_table,
+)
+from sksoft.audit.report import AuditReport
+from sksoft.audit.scores import columns_of, decomposition_table, score_table
+from sksoft.audit.weighted import effective_size, mean_estimate
+from sksoft.metrics import group_calibration, reliability_curve
+from sksoft.metrics.calibration import check_choices
+from sksoft.metrics.multiplicity import holm
+from sksoft.metrics.predictions import Predictions, check_predictions
+from sksoft.metrics.sensitive import partition_rows
+
+Step = Callable[[str], AbstractContextManager]
+
+
+def audit(
+    y_true,
+    y_proba,
+    *,
+    sensitive_features=None,
+    sample_weight=None,
+    labels=None,
+    pos_label=None,
+    thresholds=(0.5,),
+    n_bins=15,
+    strategy="uniform",
+    min_group_size=50,
+    n_resamples=999,
+    confidence_level=0.95,
+    recalibrate=True,
+    limits=None,
+    exclusions: Exclusions | None = None,
+    title="Audit of predicted probabilities",
+    provenance=None,
+    step: Step | None = None,
+    random_state=0,
+) -> AuditReport:
+    """Audit predicted probabilities: scores, calibration, groups, decisions, and findings with a code each.
+
+    Parameters
+    ----------
+    y_true : array-like (n,)
+        True labels of any one type; at least two different ones.
+    y_proba : array-like (n, K) or (n,)
+        Probabilities of the K >= 2 classes, rows summing to 1 within 1e-3; or of the positive class. Two columns are
+        judged by that of the positive class.
+    sensitive_features : Series, DataFrame, dict of arrays, or array-like (n,) or (n, n_features), optional
+        Each column gives groups; several also give their intersections. Missing values are the group "(missing)".
+    sample_weight : array-like (n,), optional
+        Sampling weights: finite, non-negative, not all zero. Zero weight is removal.
+    labels : array-like (K,), optional
+        Class of each column; by default the sorted labels of `y_true`.
+    pos_label : label, optional
+        The positive class of two; by default the second.
+    thresholds : sequence of floats in [0, 1], default=(0.5,)
+        A row is selected where the probability of the positive class is at least the threshold. With more than two
+        classes the decision is the most probable class, and thresholds are not used.
+    n_bins : int >= 1, default=15
+    strategy : {'uniform', 'quantile'}, default='uniform'
+        Bins of all calibration errors and reliability curves.
+    min_group_size : int >= 2, default=50
+        Groups of fewer effective rows are shown and not judged.
+    n_resamples : int >= 0, default=999
+        Draws for intervals and p-values of calibration errors.
+    confidence_level : float in (0, 1), default=0.95
+        Of all intervals; tests have level 1 minus that.
+    recalibrate : bool, default=True
+        Compare with cross-fitted temperature scaling.
+    limits : Limits, optional
+        From when on a difference matters.
+    exclusions : Exclusions, optional
+        Rows that were left out before, to be reported.
+    title : str, optional
+        Heading of the report.
+    provenance : dict of str, optional
+        Added to what the report says about its making, such as ``{'command': ...}``.
+    step : callable, optional
+        Called with the name of each step; returns a context manager that is open while the step lasts.
+    random_state : int >= 0, default=0
+        Seed of resampling and folds; the same seed gives the same report.
+
+    Returns
+    -------
+    report : AuditReport
+        Plain findings and data frames; ``to_html``, ``to_json``, ``to_csv``.
+
+    Raises
+    ------
+    ValueError
+        For labels, probabilities, weights, groups or parameters that cannot be used.
+
+    Notes
+    -----
+    O(n K log n) time, O(n (K + B/1000)) memory for B resamples. Weights are read as sampling weights throughout.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sksoft.audit import audit
+    >>> rng = np.random.default_rng(0)
+    >>> proba = rng.uniform(size=4000)
+    >>> y = (rng.uniform(size=4000) < proba**2).astype(int)
+    >>> report = audit(y, proba, n_resamples=199)
+    >>> report.finding("SKS201").outcome, report.finding("SKS201").severity
+    ('flagged', 'high')
+    """
+    thresholds = _check_parameters(thresholds, n_bins, strategy, confidence_level, random_state)
+    step = step or (lambda name: nullcontext())
+    predictions = _judged(y_true, y_proba, sample_weight, labels, pos_label)
+    settings = {
+        "n_bins": n_bins,
+        "strategy": strategy,
+        "min_group_size": min_group_size,
+        "n_resamples": n_resamples,
+        "confidence_level": confidence_level,
+        "thresholds": list(thresholds) if predictions.is_binary else [],
+        "random_state": int(random_state),
+        "limits": asdict(limits or Limits()),
+    }
+    n_rows = len(predictions.codes) if predictions.kept is None else len(predictions.kept)
+    features = np.zeros(n_rows) if sensitive_features is None else sensitive_features
+    frames: dict[str, pd.DataFrame] = {}
+    recalibrated = None
+    if recalibrate:
+        with step("Cross-fitting a temperature"):
+            recalibrated = cross_fitted_temperature(predictions, seed=settings["random_state"])
+            frames["recalibration"] = recalibration_table(predictions, recalibrated, settings)
+            settings["temperatures"] = recalibrated.temperatures.tolist()
+            settings["temperature_at_bound"] = recalibrated.at_bound
+    with step("Scores and their decomposition"):
+        frames |= _score_frames(predictions, recalibrated, settings)
+    with step("Reliability"):
+        frames |= _reliability_frames(predictions, recalibrated, settings)
+    with step("Groups and intersections"):
+        frames["groups"] = _group_frame(predictions, features, settings, sensitive_features is not None)
+    if sensitive_features is not None:
+        with step("Decision rates"):
+            partition = partition_rows(features, n_rows, predictions.kept)
+            frames["rates"] = decision_rates(predictions, partition, thresholds, confidence_level)
+            frames["gaps"] = decision_gaps(
+                frames["rates"], min_group_size=min_group_size, confidence_level=confidence_level
+            )
+    if exclusions is not None:
+        frames |= {"exclusions": exclusions.reasons(), "exclusions_by_group": exclusions.by_group}
+    evidence = Evidence(predictions, frames, settings, limits or Limits(), exclusions)
+    return AuditReport(
+        title=title,
+        summary=_summary(predictions, exclusions),
+        findings=by_urgency([check(evidence) for check in CHECKS.values()]),
+        frames=frames,
+        settings=settings,
+        provenance=environment() | {"predictions_sha256": _fingerprint(predictions)} | dict(provenance or {}),
+    )
+
+
+def _check_parameters(thresholds, n_bins, strategy, confidence_level, random_state) -> Sequence[float]:
+    check_choices(n_bins=n_bins, strategy=strategy, confidence_level=confidence_level)
+    thresholds = [thresholds] if isinstance(thresholds, Real) else list(thresholds)
+    for threshold in thresholds:
+        if isinstance(threshold, bool) or not isinstance(threshold, Real) or not 0 <= float(threshold) <= 1:
+            raise ValueError(f"The 'thresholds' parameter must hold floats in [0, 1]. Got {threshold!r} instead.")
+    if len(set(thresholds)) < max(len(thresholds), 1):
+        raise ValueError(
+            f"The 'thresholds' parameter must hold different values, at least one. Got {thresholds!r} instead."
+        )
+    if isinstance(random_state, bool) or not isinstance(random_state, Integral) or random_state < 0:
+        raise ValueError(f"The 'random_state' parameter must be an int >= 0. Got {random_state!r} instead.")
+    return [float(threshold) for threshold in thresholds]
+
+
+def _judged(y_true, y_proba, sample_weight, labels, pos_label) -> Predictions:
+    """Validated predictions; two columns become the probability of the positive class."""
+    predictions = check_predictions(y_true, y_proba, sample_weight=sample_weight, labels=labels, pos_label=pos_label)
+    if len(np.unique(predictions.codes)) < 2:
+        raise ValueError("y_true must hold at least two classes: with one, nothing can be judged. Got 1 class instead.")
+    if predictions.is_binary or len(predictions.classes) > 2:
+        return predictions
+    negative, positive = predictions.classes.tolist()
+    if pos_label is not None and pos_label == negative:
+        negative, positive = positive, negative
+    elif pos_label is not None and pos_label != positive:
+        raise ValueError(
+            f"pos_label={pos_label!r} is not a valid label: it should be one of {predictions.classes.tolist()}."
+        )
+    column = predictions.classes.tolist().index(positive)
+    return check_predictions(
+        y_true,
+        np.clip(np.asarray(y_proba, dtype=np.float64)[:, column], 0.0, 1.0),
+        sample_weight=sample_weight,
+        labels=np.array([negative, positive], dtype=predictions.classes.dtype),
+        pos_label=positive,
+    )
+
+
+def _score_frames(predictions: Predictions, recalibrated: Recalibration | None, settings: dict) -> dict:
+    after = None if recalibrated is None else recalibrated.proba
+    return {
+        "scores": score_table(predictions, settings["confidence_level"]),
+        "decomposition": decomposition_table(predictions, after),
+        "classes": class_table(predictions, settings["confidence_level"]),
+    }
+
+
+def class_table(predictions: Predictions, confidence_level: float) -> pd.DataFrame:
+    """How often each class occurs and how often it is predicted on average.
+
+    ``class``, ``n``, ``rate``, ``mean_proba``, ``gap`` = mean_proba − rate with ``gap_low`` and ``gap_high``,
+    ``p_value`` (normal test of gap 0) and ``p_value_holm``. Of two classes the second is the positive one.
+    """
+    proba = columns_of(predictions)
+    rows = []
+    for k, label in enumerate(predictions.classes):
+        hits = predictions.codes == k
+        gap = mean_estimate(proba[:, k] - hits, predictions.weights, confidence_level)
+        sd = mean_estimate(proba[:, k] - hits, predictions.weights, 2 * ndtr(1.0) - 1)
+        spread = (sd.high - sd.low) / 2
+        p = 2 * ndtr(-abs(gap.value) / spread) if spread > 0 else (np.nan if gap.value else 1.0)
+        means = predictions.mean(hits), predictions.mean(proba[:, k])
+        rows.append((str(label), int(hits.sum()), *means, gap.value, gap.low, gap.high, p))
+    names = ["class", "n", "rate", "mean_proba", "gap", "gap_low", "gap_high", "p_value"]
+    table = pd.DataFrame(rows, columns=names)
+    if predictions.is_binary:  # one question asked twice
+        return table.assign(p_value_holm=table["p_value"])
+    return table.assign(p_value_holm=holm(table["p_value"]))
+
+
+def _reliability_frames(predictions: Predictions, recalibrated: Recalibration | None, settings: dict) -> dict:
+    def curve(mode, proba=None):
+        codes, proba, labels = judged_arrays(predictions, proba)
+        return reliability_curve(
+            codes,
+            proba,
+            labels=labels,
+            mode=mode,
+            sample_weight=predictions.weights,
+            **{name: settings[name] for name in ("n_bins", "strategy", "confidence_level")},
+        )
+
+    frames = {"reliability": curve("auto")}
+    if predictions.is_binary:
+        frames["reliability_top_label"] = curve("confidence")
+    else:
+        by_class = curve("classwise")
+        frames["reliability_by_class"] = by_class.assign(
+            **{"class": [str(predictions.classes[k]) for k in by_class["class"]]}
+        )
+    if recalibrated is not None:
+        frames["reliability_after"] = curve("auto", recalibrated.proba)
+    return frames
+
+
+def _group_frame(predictions: Predictions, features, settings: dict, named: bool) -> pd.DataFrame:
+    codes, proba, labels = judged_arrays(predictions)
+    weights, kept = predictions.weights, predictions.kept
+    if kept is not None and weights is not None:  # features still have the rows of weight zero
+        codes, weights = _with_blanks(codes, kept, 0), _with_blanks(weights, kept, 0.0)
+        proba = _with_blanks(proba, kept, 1 / len(labels))
+    frame = group_calibration(
+        codes,
+        proba,
+        features,
+        labels=labels,
+        sample_weight=weights,
+        random_state=settings["random_state"],
+        **{
+            name: settings[name] for name in ("n_bins", "strategy", "min_group_size", "n_resamples", "confidence_level")
+        },
+    )
+    return frame if named else frame[frame["level"] == "overall"].reset_index(drop=True)
+
+
+def _with_blanks(values: np.ndarray, kept: np.ndarray, blank) -> np.ndarray:
+    """`values` at the rows that were kept, `blank` at the others."""
+    full = np.full((len(kept), *values.shape[1:]), blank, dtype=values.dtype)
+    full[kept] = values
+    return full
+
+
+def _summary(predictions: Predictions, exclusions: Exclusions | None) -> dict:
+    n = len(predictions.codes)
+    return {
+        "rows": n,
+        "effective_rows": effective_size(predictions.weights, n),
+        "weighted": predictions.weights is not None,
+        "rows_read": n if exclusions is None else exclusions.n_rows,
+        "rows_left_out": 0 if exclusions is None else len(exclusions.rows),
+        "classes": [str(label) for label in predictions.classes],
+        "positive_class": str(predictions.classes[-1]) if predictions.is_binary else None,
+    }
+
+
+def _fingerprint(predictions: Predictions) -> str:
+    """SHA-256 of codes, probabilities and weights as audited."""
+    digest = hashlib.sha256()
+    for array in (predictions.codes, predictions.proba, predictions.weights):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array, dtype=np.float64).tobytes())
+    return digest.hexdigest()
