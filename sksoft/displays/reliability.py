@@ -185,7 +185,8 @@ class ReliabilityDisplay:
         self.reference_line_ = self._reference() if ref_line else None
         (self.line_,) = ax.plot(curve["mean_proba"], curve["observed_rate"], **style)
         self.bands_ = self._bands(curve) if bands else None
-        self.histogram_ax_, self.histogram_ = self._histogram() if histogram else (None, None)
+        drawn = self._histogram() if histogram else (None, None)
+        self.histogram_ax_, self.histogram_ = drawn
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         ax.set_ylabel(self.ylabel, parse_math=False)
         (self.histogram_ax_ or ax).set_xlabel(self.xlabel, parse_math=False)

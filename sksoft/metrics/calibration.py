@@ -110,7 +110,14 @@ def expected_calibration_error(
     check_choices(n_bins=n_bins, strategy=strategy, norm=norm, mode=mode, weight_type=weight_type)
     if debias and norm == "max":
         raise ValueError("norm='max' has no debiased form: pass debias=False, or norm='l1' or 'l2'.")
-    predictions = check_predictions(y_true, y_proba, sample_weight=sample_weight, labels=labels, pos_label=pos_label)
+    predictions = check_predictions(
+        y_true,
+        y_proba,
+        sample_weight=sample_weight,
+        weight_type=weight_type,
+        labels=labels,
+        pos_label=pos_label,
+    )
     sums, share, _ = _binned(predictions, mode, n_bins, strategy, pos_label)
     errors = sums.debiased_error(norm, weight_type) if debias else sums.error(norm)
     present = share > 0
@@ -305,7 +312,14 @@ def reliability_curve(
         interval=interval,
         confidence_level=confidence_level,
     )
-    predictions = check_predictions(y_true, y_proba, sample_weight=sample_weight, labels=labels, pos_label=pos_label)
+    predictions = check_predictions(
+        y_true,
+        y_proba,
+        sample_weight=sample_weight,
+        weight_type=weight_type,
+        labels=labels,
+        pos_label=pos_label,
+    )
     sums, _, edges = _binned(predictions, mode, n_bins, strategy, pos_label)
     edges = np.broadcast_to(edges, (len(sums.weight), n_bins - 1))
     frames = [_curve_frame(sums, row, edges[row], weight_type, confidence_level, interval) for row in range(len(edges))]
@@ -364,7 +378,8 @@ def _binned(predictions: Predictions, mode, n_bins, strategy, pos_label):
         sums, edges = bin_classes(_columns(predictions), predictions.codes, n_bins, strategy, weights)
         return sums, np.full(len(sums.weight), 1 / len(sums.weight)), edges
     if mode == "binary":
-        scores, hits, groups, n_groups = *_positive(predictions, pos_label), None, 1
+        scores, hits = _positive(predictions, pos_label)
+        groups, n_groups = None, 1
     else:
         top_codes, scores = predictions.top_label
         hits = top_codes == predictions.codes
@@ -424,5 +439,5 @@ def check_choices(**parameters):
     if isinstance(n_bins, bool) or not isinstance(n_bins, Integral) or n_bins < 1:
         raise ValueError(f"The 'n_bins' parameter must be an int >= 1. Got {n_bins!r} instead.")
     level = parameters.get("confidence_level", 0.95)
-    if not isinstance(level, Real) or not 0 < level < 1:
+    if not isinstance(level, Real) or not 0 < float(level) < 1:
         raise ValueError(f"The 'confidence_level' parameter must be a float in (0, 1). Got {level!r} instead.")

@@ -115,7 +115,14 @@ def group_calibration(
     check_choices(n_bins=n_bins, strategy=strategy, weight_type=weight_type, confidence_level=confidence_level)
     _check_whole("min_group_size", min_group_size, 2)
     _check_whole("n_resamples", n_resamples, 0)
-    predictions = check_predictions(y_true, y_proba, sample_weight=sample_weight, labels=labels, pos_label=pos_label)
+    predictions = check_predictions(
+        y_true,
+        y_proba,
+        sample_weight=sample_weight,
+        weight_type=weight_type,
+        labels=labels,
+        pos_label=pos_label,
+    )
     n_rows = len(predictions.codes) if predictions.kept is None else len(predictions.kept)
     partition = partition_rows(sensitive_features, n_rows, predictions.kept)
     scores, hits = predictions.event
@@ -134,8 +141,8 @@ def group_calibration(
     columns["enough"] = columns["effective_n"] >= min_group_size
     if n_resamples:
         rows = rows_by_cell(scores, hits, edges, predictions.weights, partition, weight_type)
-        drawn = resampled_errors(rows, table, partition.levels, n_resamples, random_state)
-        columns |= _inference(columns, *drawn, confidence_level)
+        null, replicates = resampled_errors(rows, table, partition.levels, n_resamples, random_state)
+        columns |= _inference(columns, null, replicates, confidence_level)
     return _judged(columns, 1 - confidence_level)
 
 

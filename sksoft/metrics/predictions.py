@@ -85,7 +85,9 @@ class Predictions:
         return float(np.average(values, weights=self.weights))
 
 
-def check_predictions(y_true, y_proba, *, sample_weight=None, labels=None, pos_label=None) -> Predictions:
+def check_predictions(
+    y_true, y_proba, *, sample_weight=None, weight_type="sampling", labels=None, pos_label=None
+) -> Predictions:
     """Validate true labels, predicted probabilities and weights.
 
     Parameters
@@ -97,6 +99,8 @@ def check_predictions(y_true, y_proba, *, sample_weight=None, labels=None, pos_l
         positive class.
     sample_weight : array-like (n,), optional
         Finite, non-negative, not all zero.
+    weight_type : {'sampling', 'frequency'}, default='sampling'
+        Frequency weights must be whole numbers.
     labels : array-like (K,), optional
         The class of each column of `y_proba`, in the order of the columns, as an estimator's ``classes_``;
         for a one-dimensional `y_proba` the negative and the positive label. By default the sorted labels of
@@ -123,11 +127,17 @@ def check_predictions(y_true, y_proba, *, sample_weight=None, labels=None, pos_l
     weights = None if sample_weight is None else check_sample_weight(sample_weight, proba)
     if weights is not None and not weights.any():
         raise ValueError("The 'sample_weight' parameter must have a positive entry. Got only zeros instead.")
+    if weights is not None and weight_type == "frequency" and (weights != np.floor(weights)).any():
+        row = int(np.argmax(weights != np.floor(weights)))
+        raise ValueError(
+            "weight_type='frequency' needs weights that are whole numbers. Got sample_weight "
+            f"{weights[row]:g} in row {row} instead."
+        )
     if proba.ndim == 1:
         predictions = _check_binary(y_true, proba, weights, labels, pos_label)
     else:
         predictions = _check_multiclass(y_true, proba, weights, labels)
-    return predictions if weights is None else _without_zero_weights(predictions)
+    return predictions if weights is None else _without_zero_weights(predictions, weights)
 
 
 def check_probabilities(y_proba) -> np.ndarray:
@@ -284,9 +294,9 @@ def _shown(row) -> str:
     return np.array2string(row, threshold=6, precision=4)
 
 
-def _without_zero_weights(predictions: Predictions) -> Predictions:
+def _without_zero_weights(predictions: Predictions, weights: np.ndarray) -> Predictions:
     """Zero weight is removal."""
-    kept = predictions.weights > 0
+    kept = weights > 0
     if kept.all():
         return predictions
     return replace(predictions.rows(kept), kept=kept)

@@ -40,7 +40,7 @@ def rows_by_cell(scores, hits, edges, weights, partition, weight_type) -> RowsBy
     return RowsByCell(ordered, ordered - hits[order], None if weights is None else weights[order], starts)
 
 
-def resampled_errors(rows: RowsByCell, table, levels, n_resamples, random_state):
+def resampled_errors(rows: RowsByCell, table, levels, n_resamples, random_state) -> tuple[np.ndarray, np.ndarray]:
     """Calibration errors (l1) of calibrated draws and of bootstrap samples, each (n_resamples, n_groups).
 
     Groups are those of all `levels`, in turn. `table` holds the sums per cell, (5, n_cells, n_bins).
@@ -61,7 +61,8 @@ def resampled_errors(rows: RowsByCell, table, levels, n_resamples, random_state)
         return np.concatenate(null, axis=1), np.concatenate(boot, axis=1)
 
     parts = map_blocks(work, row_blocks(n_resamples, rows.starts.size * 8, BLOCK_BYTES))
-    return tuple(np.concatenate(part) for part in zip(*parts))
+    null, replicates = (np.concatenate(part) for part in zip(*parts))
+    return null, replicates
 
 
 def p_values(observed, drawn) -> np.ndarray:
@@ -71,8 +72,11 @@ def p_values(observed, drawn) -> np.ndarray:
 
 def basic_interval(estimate, replicates, confidence_level) -> tuple[np.ndarray, np.ndarray]:
     """2·estimate − quantiles of the replicates, within [0, 1]: takes out the bias that resampling adds."""
+    if estimate.size == 0:
+        return estimate, estimate
     tail = (1 - confidence_level) / 2
-    low, high = np.nanquantile(replicates, [tail, 1 - tail], axis=0)
+    quantile = np.nanquantile if np.isnan(replicates).any() else np.quantile
+    low, high = quantile(replicates, [tail, 1 - tail], axis=0)
     return np.clip(2 * estimate - high, 0.0, 1.0), np.clip(2 * estimate - low, 0.0, 1.0)
 
 
