@@ -1,5 +1,7 @@
 """The reliability diagram: observed rate against predicted probability, with bands and a histogram."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -45,6 +47,9 @@ class ReliabilityDisplay:
     >>> display.line_.get_xydata().round(2).tolist()
     [[0.2, 0.0], [0.75, 1.0]]
     """
+
+    histogram_ax_: Any
+    histogram_: Any
 
     def __init__(self, curve, *, name=None, xlabel="Mean predicted probability", ylabel="Observed frequency"):
         if "class" in curve.columns:
@@ -120,10 +125,12 @@ class ReliabilityDisplay:
 
         Parameters
         ----------
-        y_true, y_proba, n_bins, strategy, sample_weight, weight_type, labels, pos_label, confidence_level, interval
+        y_true, y_proba, n_bins, strategy
             As in :func:`~sksoft.metrics.reliability_curve`.
         mode : {'auto', 'confidence', 'binary'}, default='auto'
             ``'auto'`` is ``'binary'`` for a one-dimensional `y_proba`, else ``'confidence'``.
+        sample_weight, weight_type, labels, pos_label, confidence_level, interval
+            As in :func:`~sksoft.metrics.reliability_curve`.
         name : str, optional
             Shown in the legend.
         ax : matplotlib Axes, optional
@@ -185,8 +192,7 @@ class ReliabilityDisplay:
         self.reference_line_ = self._reference() if ref_line else None
         (self.line_,) = ax.plot(curve["mean_proba"], curve["observed_rate"], **style)
         self.bands_ = self._bands(curve) if bands else None
-        drawn = self._histogram() if histogram else (None, None)
-        self.histogram_ax_, self.histogram_ = drawn
+        self.histogram_ax_, self.histogram_ = self._histogram() if histogram else (None, None)
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         ax.set_ylabel(self.ylabel, parse_math=False)
         (self.histogram_ax_ or ax).set_xlabel(self.xlabel, parse_math=False)

@@ -140,8 +140,16 @@ def maximum_calibration_error(
 ) -> float:
     """Largest distance between probability and observed rate over non-empty bins: ``max_b |a_b − c_b|``.
 
-    :func:`expected_calibration_error` with ``norm='max'``; its parameters have the same meaning here. A bin
-    that holds a single row may decide the value.
+    :func:`expected_calibration_error` with ``norm='max'``. A bin that holds a single row may decide the value.
+
+    Parameters
+    ----------
+    y_true, y_proba, n_bins, strategy, mode, sample_weight, labels, pos_label
+        As in :func:`expected_calibration_error`.
+
+    Returns
+    -------
+    error : float in [0, 1]
 
     References
     ----------
@@ -182,8 +190,17 @@ def adaptive_calibration_error(
 ) -> float:
     """Calibration error over bins of equal weight.
 
-    :func:`expected_calibration_error` with ``strategy='quantile'``; its parameters have the same meaning
-    here. The adaptive calibration error of Nixon et al. [1]_ is that of ``mode='classwise'``.
+    :func:`expected_calibration_error` with ``strategy='quantile'``. The adaptive calibration error of Nixon et
+    al. [1]_ is that of ``mode='classwise'``.
+
+    Parameters
+    ----------
+    y_true, y_proba, n_bins, norm, mode, debias, sample_weight, weight_type, labels, pos_label
+        As in :func:`expected_calibration_error`.
+
+    Returns
+    -------
+    error : float in [0, 1]
 
     References
     ----------
@@ -226,8 +243,16 @@ def classwise_calibration_error(
     """Mean over classes of the calibration error of each class against the rest.
 
     ``K⁻¹ Σ_k Σ_b W_kb/W |a_kb − c_kb|`` ([1]_, eq. 3): :func:`expected_calibration_error` with
-    ``mode='classwise'``; its parameters have the same meaning here. Some tables print the sum over classes:
-    multiply by K.
+    ``mode='classwise'``. Some tables print the sum over classes: multiply by K.
+
+    Parameters
+    ----------
+    y_true, y_proba, n_bins, strategy, norm, debias, sample_weight, weight_type, labels
+        As in :func:`expected_calibration_error`.
+
+    Returns
+    -------
+    error : float in [0, 1]
 
     References
     ----------

@@ -48,16 +48,19 @@ def group_calibration(
 
     Parameters
     ----------
-    y_true, y_proba, n_bins, strategy, sample_weight, labels, pos_label
+    y_true, y_proba
         As in :func:`~sksoft.metrics.expected_calibration_error`; a class that a group does not show is no
-        error. A two-dimensional `y_proba` is judged by its top label, a one-dimensional one as the
-        probability of `pos_label`.
+        error. Several columns are judged by their top label, a single one as the probability of `pos_label`.
     sensitive_features : Series, DataFrame, dict of arrays, or array-like (n,) or (n, n_features)
         pandas, polars, NumPy or lists. Each column gives its groups; several columns also give the
         intersections of all of them that occur. Missing values are the group ``"(missing)"``.
+    n_bins, strategy, sample_weight
+        As in :func:`~sksoft.metrics.expected_calibration_error`; quantiles are those of all rows.
     weight_type : {'sampling', 'frequency'}, default='sampling'
         ``'sampling'``: a group counts (Σw)²/Σw² effective rows. ``'frequency'``: weights are whole numbers
         that count repetitions, and everything equals what the repeated rows (in their place) would give.
+    labels, pos_label
+        As in :func:`~sksoft.metrics.expected_calibration_error`.
     min_group_size : int >= 2, default=50
         Groups of fewer effective rows get point estimates and the verdict "insufficient evidence", nothing
         else.

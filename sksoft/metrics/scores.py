@@ -54,10 +54,12 @@ def brier_score(y_true, y_proba, *, scale_by_half=False, sample_weight=None, lab
 
     Parameters
     ----------
-    y_true, y_proba, sample_weight, labels, pos_label
+    y_true, y_proba
         As in :func:`negative_log_likelihood`.
     scale_by_half : bool, default=False
         Halve the score of several columns, so that two columns and one agree; no effect on one column.
+    sample_weight, labels, pos_label
+        As in :func:`negative_log_likelihood`.
 
     Returns
     -------
