@@ -16,7 +16,7 @@ References
 import numpy as np
 
 from sksoft.kernels.registry import kernel
-from sksoft.kernels.rowwise import _delivered, _shifted, quietly
+from sksoft.kernels.rowwise import _delivered, _shifted, _weighted, quietly
 
 # More Newton steps than any row was seen to need (about 10); a bound so that no input can spin.
 MAX_STEPS = 100
@@ -110,11 +110,10 @@ def entmax_jvp_rows(proba, vectors, *, alpha, weights=None, out=None):
     wide = proba.astype(np.float64)
     support = wide != 0.0
     q = np.power(wide, 2.0 - alpha, out=np.zeros_like(wide), where=support)
-    weighted = np.multiply(q, vectors, out=np.zeros_like(wide), where=support)
-    product = weighted - q * (weighted.sum(axis=1, keepdims=True) / q.sum(axis=1, keepdims=True))
-    if weights is not None:
-        product *= weights[:, None]
-    return _delivered(product, proba.dtype, out)
+    seen = np.where(support, vectors, 0.0)
+    mean = np.einsum("ij,ij->i", q, seen) / q.sum(axis=1)
+    product = np.where(support, q * (seen - mean[:, None]), 0.0)
+    return _delivered(_weighted(product, weights), proba.dtype, out)
 
 
 def _clipped(scores, factor, temperature, mask):

@@ -129,9 +129,7 @@ def cross_entropy_rows(scores, codes, weights, *, residual, proba=None):
     if proba is not None:
         proba[...] = exps
     exps[rows, codes] = -others / (others + exp_true)
-    exps *= weights[:, None]
-    exps[weights == 0.0] = 0.0
-    residual[...] = exps
+    residual[...] = _weighted(exps, weights)
     return float(np.dot(weights[weights != 0.0], losses[weights != 0.0]))
 
 
@@ -146,7 +144,7 @@ def softmax_jvp_rows(proba, vectors, *, weights=None, out=None):
     vectors : IN ndarray (n, K), dtype of `proba`
         A vector entry is not looked at where the probability is 0: the product is exactly 0 there.
     weights : IN ndarray (n,) float64, optional
-        Ones when not given.
+        Ones when not given. A row of weight zero gives exactly 0, whatever it holds.
     out : OUT ndarray (n, K), dtype of `proba`, optional
         May be `vectors` or `proba` itself.
 
@@ -155,12 +153,10 @@ def softmax_jvp_rows(proba, vectors, *, weights=None, out=None):
     product : ndarray (n, K), dtype of `proba`
     """
     wide = proba.astype(np.float64)
-    weighted = np.multiply(wide, vectors, out=np.zeros_like(wide), where=wide != 0.0)
-    mean = weighted.sum(axis=1, keepdims=True)
-    product = weighted - np.multiply(wide, mean, out=np.zeros_like(wide), where=wide != 0.0)
-    if weights is not None:
-        product *= weights[:, None]
-    return _delivered(product, proba.dtype, out)
+    seen = np.where(wide != 0.0, vectors, 0.0)
+    mean = np.einsum("ij,ij->i", wide, seen)
+    product = np.where(wide != 0.0, wide * (seen - mean[:, None]), 0.0)
+    return _delivered(_weighted(product, weights), proba.dtype, out)
 
 
 @kernel()
@@ -190,6 +186,14 @@ def _shifted(scores, temperature, mask):
     shifted -= top[:, None]
     shifted /= temperature
     return shifted, top
+
+
+def _weighted(rows, weights):
+    """`rows` times their weights, in place; exactly 0 where the weight is."""
+    if weights is not None:
+        rows *= weights[:, None]
+        rows[weights == 0.0] = 0.0
+    return rows
 
 
 def _delivered(result, dtype, out):

@@ -1,0 +1,297 @@
+"""Panels: a few rows in the first-level cache, laid out so that every loop over them fills vector registers.
+
+Up to :data:`NARROW` columns a panel is a *tile* of shape (K, LANES), the rows transposed: a row of 10 scores fills no
+register and its maximum is a chain of dependent steps, while column k of 64 rows is 64 independent lanes. Getting in
+and out is a transposition of square blocks in registers, written as shuffles that LLVM knows for every processor.
+Wider rows stand as they are in a *strip* of shape (height, K), whose entries are also one flat run.
+
+The functions below hide which of the two a panel is: each takes ``tiled``, which is ``K <= NARROW``. Numbers of a row
+(maxima, sums, factors) are entries of arrays of LANES, one for each row of the panel.
+
+Why scratch memory at all: LLVM vectorises a loop over two arrays only after checking that they do not overlap, and
+results may be asked for in the memory of the scores. A panel overlaps nothing.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from sksoft.kernels._numba._jit import REASSOCIATE, jit
+from sksoft.kernels._numba.exp import exp, ordered, unordered
+
+LANES = 64
+# Up to this many columns a tile of float64 and its accumulators stay in 32 KB.
+NARROW = 40
+# Entries of a strip: 16 KB of float64.
+STRIP = 2048
+# Width of the square blocks that are transposed, and of a cache line.
+VECTOR_BYTES, LINE_BYTES = 32, 64
+
+_INT32 = ir.IntType(32)
+
+
+@jit
+def new_panel(rows):
+    """A panel for `rows` (n, K), of their dtype, and how many rows it holds."""
+    n_columns = rows.shape[1]
+    if n_columns <= NARROW:
+        return np.zeros((n_columns, LANES), rows.dtype), LANES
+    height = max(1, min(LANES, STRIP // n_columns))
+    return np.zeros((height, n_columns), rows.dtype), height
+
+
+@jit
+def get(panel, i, k, tiled):
+    """Entry k of row i."""
+    return panel[k, i] if tiled else panel[i, k]
+
+
+@jit
+def put(panel, i, k, value, tiled):
+    """Set entry k of row i."""
+    if tiled:
+        panel[k, i] = value
+    else:
+        panel[i, k] = value
+
+
+@jit
+def load(rows, mask, panel, tiled):
+    """Copy `rows` (n, K) into `panel`: −inf where `mask` (n, K) is False, or all where it is empty."""
+    if tiled:
+        _transpose_in(rows, panel)
+    else:
+        for i in range(rows.shape[0]):
+            panel[i] = rows[i]
+    if mask.size > 0:
+        for i in range(rows.shape[0]):
+            for k in range(rows.shape[1]):
+                if not mask[i, k]:
+                    put(panel, i, k, -np.inf, tiled)
+
+
+@jit
+def store(panel, factor, rows, tiled):
+    """``rows[i] = panel row i · factor[i]``."""
+    if tiled:
+        _transpose_out(panel, factor, rows)
+    else:
+        for i in range(rows.shape[0]):
+            source, scale, target = panel[i], factor[i], rows[i]
+            for k in range(source.size):
+                target[k] = source[k] * scale
+
+
+@jit
+def maxima(panel, n, top, tiled):
+    """``top[i]`` = largest entry of row i, NaN disregarded or not: what follows finds it in the sum."""
+    if not tiled:
+        for i in range(n):
+            top[i] = _maximum(panel[i])
+        return
+    top[:] = panel[0]
+    for k in range(0, panel.shape[0] - 3, 4):
+        a, b, c, d = panel[k], panel[k + 1], panel[k + 2], panel[k + 3]
+        for i in range(LANES):
+            largest = top[i]
+            largest = a[i] if a[i] > largest else largest
+            largest = b[i] if b[i] > largest else largest
+            largest = c[i] if c[i] > largest else largest
+            largest = d[i] if d[i] > largest else largest
+            top[i] = largest
+    for k in range(panel.shape[0] // 4 * 4, panel.shape[0]):
+        a = panel[k]
+        for i in range(LANES):
+            top[i] = a[i] if a[i] > top[i] else top[i]
+
+
+@jit(fastmath=REASSOCIATE)
+def _maximum(row):
+    largest = ordered(row[0])
+    for k in range(1, row.size):
+        key = ordered(row[k])
+        largest = key if key > largest else largest
+    return unordered(largest, row[0])
+
+
+@jit
+def shift(panel, n, top, temperature, tiled):
+    """Each row i to ``(row − top[i]) / temperature``, in float64 before rounding to the dtype of the panel."""
+    if tiled:
+        for k in range(panel.shape[0]):
+            column = panel[k]
+            for i in range(LANES):
+                column[i] = (np.float64(column[i]) - np.float64(top[i])) / temperature
+    else:
+        for i in range(n):
+            row, largest = panel[i], np.float64(top[i])
+            for k in range(row.size):
+                row[k] = (np.float64(row[k]) - largest) / temperature
+
+
+@jit
+def exponentials(panel, n, top, total, ahead, tiled):
+    """Each row i to ``exp(row − top[i])`` in place and its sum to ``total[i]`` (float64).
+
+    `ahead` is the flat memory of the rows that come next: it is asked for meanwhile, since the processor does not
+    foresee it across a whole panel's arithmetic.
+    """
+    if tiled:
+        _exponentials_of_tile(panel, top, total, ahead)
+        return
+    for i in range(n):
+        row, largest = panel[i], top[i]
+        for k in range(row.size):
+            row[k] = row[k] - largest
+    flat = panel[:n].reshape(-1)
+    for j in range(flat.size):
+        flat[j] = exp(flat[j])
+    for i in range(n):
+        total[i] = sum_of(panel[i])
+
+
+@jit
+def subtract(panel, n, top, amount, tiled):
+    """Each row i to ``row − top[i] − amount[i]``, in float64 before rounding to the dtype of the panel."""
+    if tiled:
+        for k in range(panel.shape[0]):
+            column = panel[k]
+            for i in range(LANES):
+                column[i] = np.float64(column[i]) - np.float64(top[i]) - amount[i]
+    else:
+        for i in range(n):
+            row, largest, less = panel[i], np.float64(top[i]), amount[i]
+            for k in range(row.size):
+                row[k] = np.float64(row[k]) - largest - less
+
+
+@jit
+def _exponentials_of_tile(panel, top, total, ahead):
+    total[:] = 0.0
+    pairs = panel.shape[0] // 2 * 2
+    for k in range(0, pairs, 2):
+        for j in range(k * LANES, (k + 2) * LANES, LINE_BYTES // panel.itemsize):
+            _prefetch(ahead, j)
+        a, b = panel[k], panel[k + 1]
+        for i in range(LANES):
+            x, y = exp(a[i] - top[i]), exp(b[i] - top[i])
+            a[i], b[i] = x, y
+            total[i] += np.float64(x) + np.float64(y)
+    if pairs < panel.shape[0]:
+        a = panel[pairs]
+        for i in range(LANES):
+            x = exp(a[i] - top[i])
+            a[i] = x
+            total[i] += np.float64(x)
+
+
+@jit(fastmath=REASSOCIATE)
+def sum_of(row):
+    """Float64 sum of a 1-D array."""
+    total = 0.0
+    for k in range(row.size):
+        total += np.float64(row[k])
+    return total
+
+
+@jit
+def _transpose_in(rows, tile):
+    """Rows (n, K) into the tile (K, LANES), 0 in lanes from n on."""
+    n, n_columns = rows.shape
+    width = VECTOR_BYTES // rows.itemsize
+    square = n // width * width if n_columns >= width else 0
+    for i in range(0, square, width):
+        for k in range(0, n_columns - width + 1, width):
+            _transpose_block(rows, i, k, tile, k, i, None)
+        # the last columns again where the width does not divide: no loop over single entries
+        _transpose_block(rows, i, n_columns - width, tile, n_columns - width, i, None)
+    for i in range(square, n):
+        for k in range(n_columns):
+            tile[k, i] = rows[i, k]
+    if n < LANES:
+        tile[:, n:] = 0.0
+
+
+@jit
+def _transpose_out(tile, factor, rows):
+    n, n_columns = rows.shape
+    width = VECTOR_BYTES // rows.itemsize
+    square = n // width * width if n_columns >= width else 0
+    for i in range(0, square, width):
+        for k in range(0, n_columns - width + 1, width):
+            _transpose_block(tile, k, i, rows, i, k, factor)
+        _transpose_block(tile, n_columns - width, i, rows, i, n_columns - width, factor)
+    for i in range(square, n):
+        for k in range(n_columns):
+            rows[i, k] = tile[k, i] * factor[i]
+
+
+@intrinsic
+def _transpose_block(typingctx, source, i, j, target, row, column, factor):
+    """``target[row:row+w, column:column+w] = (source[i:i+w, j:j+w] * factor[j:j+w]).T``, w entries being VECTOR_BYTES.
+
+    Both are 2-D, C-contiguous and of one dtype; `factor` may be None.
+    """
+    signature = types.void(source, i, j, target, row, column, factor)
+
+    def codegen(context, builder, signature, args):
+        source_type, _, _, target_type, _, _, factor_type = signature.args
+        item = source_type.dtype.bitwidth // 8
+        width = VECTOR_BYTES // item
+        vector = ir.VectorType(context.get_data_type(source_type.dtype), width).as_pointer()
+
+        def pointers(array_type, value, first, column):
+            array = context.make_array(array_type)(context, builder, value)
+            stride = cgutils.unpack_tuple(builder, array.shape, 2)[1]
+            at = builder.add(builder.mul(first, stride), column)
+            for _ in range(width):
+                yield builder.bitcast(builder.gep(array.data, [at]), vector)
+                at = builder.add(at, stride)
+
+        rows = [builder.load(p, align=item) for p in pointers(source_type, args[0], args[1], args[2])]
+        if factor_type is not types.none:
+            factors = context.make_array(factor_type)(context, builder, args[6])
+            scale = builder.load(builder.bitcast(builder.gep(factors.data, [args[2]]), vector), align=item)
+            rows = [builder.fmul(row, scale) for row in rows]
+        for row, pointer in zip(_transposed(builder, rows), pointers(target_type, args[3], args[4], args[5])):
+            builder.store(row, pointer, align=item)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+def _transposed(builder, rows):
+    """Vectors that are the rows of a square -> its columns, in log2(width) rounds that swap halves of pairs of rows."""
+    width = len(rows)
+    distance = 1
+    while distance < width:
+        low = [c if not c & distance else width + (c ^ distance) for c in range(width)]
+        high = [c ^ distance if not c & distance else width + c for c in range(width)]
+        masks = [ir.Constant(ir.VectorType(_INT32, width), mask) for mask in (low, high)]
+        swapped = list(rows)
+        for r in range(width):
+            if not r & distance:
+                pair = rows[r], rows[r | distance]
+                swapped[r], swapped[r | distance] = (builder.shuffle_vector(*pair, mask) for mask in masks)
+        rows = swapped
+        distance *= 2
+    return rows
+
+
+@intrinsic
+def _prefetch(typingctx, array, offset):
+    """Ask for the cache line of element `offset` of a 1-D `array`; one past its end does no harm."""
+    signature = types.void(array, offset)
+
+    def codegen(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+        function_type = ir.FunctionType(ir.VoidType(), [pointer.type, _INT32, _INT32, _INT32])
+        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+        # for reading, into every cache level, data
+        builder.call(function, [pointer, _INT32(0), _INT32(3), _INT32(1)])
+        return context.get_dummy_value()
+
+    return signature, codegen

@@ -1,0 +1,226 @@
+"""Softmax and what a fit needs of it, compiled: one pass over memory, a panel of rows at a time.
+
+Every function named ``*_block`` works on C-contiguous rows of one block; the public ones below cut the blocks.
+"""
+
+import numpy as np
+
+from sksoft.kernels import rowwise
+from sksoft.kernels._numba import panels
+from sksoft.kernels._numba._jit import REASSOCIATE, jit
+from sksoft.kernels._numba.exp import SMALLEST_NORMAL, exp, log, log1p
+from sksoft.kernels._numba.panels import LANES, NARROW
+from sksoft.kernels._numba.run import over_rows
+
+# Stand for what was not given
+NO_MASK, NO_WEIGHTS = np.empty((0, 0), bool), np.empty(0)
+
+
+@jit
+def _shifted_panel(scores, mask, temperature, start, stop, panel, top):
+    """Rows start..stop of the scores into the panel; what is left to subtract into `top`; the maxima returned."""
+    tiled = scores.shape[1] <= NARROW
+    available = mask[start:stop] if mask.size > 0 else mask
+    panels.load(scores[start:stop], available, panel, tiled)
+    panels.maxima(panel, stop - start, top, tiled)
+    if temperature != 1.0:
+        panels.shift(panel, stop - start, top, temperature, tiled)
+
+
+@jit
+def softmax_block(scores, mask, temperature, out):
+    n, n_columns = scores.shape
+    tiled = n_columns <= NARROW
+    flat = scores.reshape(-1)
+    panel, height = panels.new_panel(scores)
+    top, factor, total = np.zeros(LANES, scores.dtype), np.zeros(LANES, scores.dtype), np.ones(LANES)
+    for start in range(0, n, height):
+        stop = min(start + height, n)
+        _shifted_panel(scores, mask, temperature, start, stop, panel, top)
+        if temperature != 1.0:
+            top[:] = 0.0
+        panels.exponentials(panel, stop - start, top, total, flat[stop * n_columns :], tiled)
+        for i in range(LANES):
+            factor[i] = 1.0 / total[i]
+        panels.store(panel, factor, out[start:stop], tiled)
+
+
+@jit
+def log_softmax_block(scores, mask, temperature, out):
+    n, n_columns = scores.shape
+    tiled = n_columns <= NARROW
+    flat = scores.reshape(-1)
+    panel, height = panels.new_panel(scores)
+    shifted = np.zeros_like(panel)
+    top, ones, total = np.zeros(LANES, scores.dtype), np.ones(LANES, scores.dtype), np.ones(LANES)
+    for start in range(0, n, height):
+        stop = min(start + height, n)
+        _shifted_panel(scores, mask, temperature, start, stop, panel, top)
+        if temperature != 1.0:
+            top[:] = 0.0
+        shifted[:] = panel
+        panels.exponentials(panel, stop - start, top, total, flat[stop * n_columns :], tiled)
+        for i in range(LANES):
+            total[i] = log(total[i])
+        panels.subtract(shifted, stop - start, top, total, tiled)
+        panels.store(shifted, ones, out[start:stop], tiled)
+
+
+@jit
+def logsumexp_block(scores, mask, temperature, out):
+    n, n_columns = scores.shape
+    tiled = n_columns <= NARROW
+    flat = scores.reshape(-1)
+    panel, height = panels.new_panel(scores)
+    top, zeros, total = np.zeros(LANES, scores.dtype), np.zeros(LANES, scores.dtype), np.ones(LANES)
+    for start in range(0, n, height):
+        stop = min(start + height, n)
+        _shifted_panel(scores, mask, temperature, start, stop, panel, top)
+        left = top if temperature == 1.0 else zeros
+        panels.exponentials(panel, stop - start, left, total, flat[stop * n_columns :], tiled)
+        for i in range(LANES):
+            total[i] = log(total[i]) + np.float64(top[i]) / temperature
+        for i in range(stop - start):
+            value = total[i]
+            if value != value:
+                available = mask[start + i] if mask.size > 0 else np.ones(0, np.bool_)
+                value = _odd_maximum(scores[start + i], available)
+            out[start + i] = value
+
+
+@jit
+def _odd_maximum(row, mask):
+    """logsumexp of a row with a NaN, with a +inf, or with nothing available: its maximum, NaN if any."""
+    largest = -np.inf
+    for k in range(row.size):
+        if mask.size == 0 or mask[k]:
+            if row[k] != row[k]:
+                return np.nan
+            largest = max(largest, np.float64(row[k]))
+    return largest
+
+
+@jit
+def cross_entropy_block(scores, codes, weights, residual, proba):
+    n, n_columns = scores.shape
+    tiled = n_columns <= NARROW
+    flat = scores.reshape(-1)
+    panel, height = panels.new_panel(scores)
+    no_mask = np.zeros((0, 0), np.bool_)
+    top, factor = np.zeros(LANES, scores.dtype), np.zeros(LANES, scores.dtype)
+    shifted_true, exp_true = np.zeros(LANES, scores.dtype), np.zeros(LANES, scores.dtype)
+    others, weight, loss, value = np.ones(LANES), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
+    for start in range(0, n, height):
+        stop = min(start + height, n)
+        _shifted_panel(scores, no_mask, 1.0, start, stop, panel, top)
+        weight[:] = 0.0
+        for i in range(stop - start):
+            code = codes[start + i]
+            weight[i] = weights[start + i]
+            shifted_true[i] = panels.get(panel, i, code, tiled) - top[i]
+            # left out of the sum, so that the sum of the others is exact where it is tiny
+            panels.put(panel, i, code, -np.inf, tiled)
+        panels.exponentials(panel, stop - start, top, others, flat[stop * n_columns :], tiled)
+        for i in range(LANES):
+            exp_true[i] = exp(shifted_true[i])
+            loss[i] = log1p(others[i] + (exp_true[i] - 1.0)) - shifted_true[i]
+            factor[i] = 1.0 / (others[i] + exp_true[i])
+        if proba.size > 0:
+            for i in range(stop - start):
+                panels.put(panel, i, codes[start + i], exp_true[i], tiled)
+            panels.store(panel, factor, proba[start:stop], tiled)
+        for i in range(stop - start):
+            panels.put(panel, i, codes[start + i], -others[i], tiled)
+        for i in range(LANES):
+            factor[i] = weight[i] / (others[i] + exp_true[i])
+            value[i] += 0.0 if weight[i] == 0.0 else weight[i] * loss[i]
+        panels.store(panel, factor, residual[start:stop], tiled)
+        for i in range(stop - start):
+            if weight[i] == 0.0:
+                residual[start + i] = 0.0
+    return value.sum()
+
+
+@jit
+def softmax_jvp_block(proba, vectors, weights, out):
+    n, n_columns = proba.shape
+    product = np.zeros(n_columns, proba.dtype)
+    for i in range(n):
+        p, v, weight = proba[i], vectors[i], weights[i] if weights.size > 0 else 1.0
+        mean = _mean(p, v)
+        for k in range(n_columns):
+            entry = weight * (p[k] * (v[k] - mean))
+            product[k] = 0.0 if p[k] == 0.0 else entry
+        if weight == 0.0:
+            product[:] = 0.0
+        out[i] = product
+
+
+@jit(fastmath=REASSOCIATE)
+def _mean(p, v):
+    mean = 0.0
+    for k in range(p.size):
+        entry = np.float64(p[k]) * np.float64(v[k])
+        mean += 0.0 if p[k] == 0.0 else entry
+    return mean
+
+
+@jit
+def entropy_block(proba, out):
+    n, n_columns = proba.shape
+    height = max(1, panels.STRIP // n_columns)
+    terms = np.zeros((height, n_columns))
+    flat_terms, flat = terms.reshape(-1), proba.reshape(-1)
+    for start in range(0, n, height):
+        stop = min(start + height, n)
+        run = flat[start * n_columns : stop * n_columns]
+        for j in range(run.size):
+            p = np.float64(run[j])
+            term = p * log(p)
+            # also where p is subnormal: p log p is under 1e-305
+            flat_terms[j] = 0.0 if 0.0 <= p < SMALLEST_NORMAL else term
+        for i in range(stop - start):
+            out[start + i] = 0.0 - panels.sum_of(terms[i])
+
+
+@rowwise.softmax_rows.implement("numba")
+def softmax_rows(scores, *, temperature=1.0, mask=None, out=None):
+    return row_function(softmax_block, scores, temperature, mask, out)
+
+
+@rowwise.log_softmax_rows.implement("numba")
+def log_softmax_rows(scores, *, temperature=1.0, mask=None, out=None):
+    return row_function(log_softmax_block, scores, temperature, mask, out)
+
+
+@rowwise.logsumexp_rows.implement("numba")
+def logsumexp_rows(scores, *, temperature=1.0, mask=None):
+    return row_function(logsumexp_block, scores, temperature, mask, np.empty(len(scores), scores.dtype))
+
+
+def row_function(block, scores, *settings_mask_out):
+    """Run ``block(scores, mask, *settings, out)``, a fresh `out` like the scores where it is None."""
+    *settings, mask, out = settings_mask_out
+    out = np.empty(scores.shape, scores.dtype) if out is None else out
+    over_rows(block, (scores, NO_MASK if mask is None else mask), tuple(map(float, settings)), (out,))
+    return out
+
+
+@rowwise.cross_entropy_rows.implement("numba")
+def cross_entropy_rows(scores, codes, weights, *, residual, proba=None):
+    proba = np.empty((0, 0), scores.dtype) if proba is None else proba
+    return float(sum(over_rows(cross_entropy_block, (scores, codes, weights), (), (residual, proba))))
+
+
+@rowwise.softmax_jvp_rows.implement("numba")
+def softmax_jvp_rows(proba, vectors, *, weights=None, out=None):
+    out = np.empty(proba.shape, proba.dtype) if out is None else out
+    over_rows(softmax_jvp_block, (proba, vectors, NO_WEIGHTS if weights is None else weights), (), (out,))
+    return out
+
+
+@rowwise.entropy_rows.implement("numba")
+def entropy_rows(proba):
+    out = np.empty(len(proba), proba.dtype)
+    over_rows(entropy_block, (proba,), (), (out,))
+    return out
