@@ -125,16 +125,17 @@ def groups(n_rows, n_groups, rng):
     try:
         from fairlearn.metrics import MetricFrame
 
-        def by_frame():
+        def by_frame(features):
             frame = MetricFrame(
                 metrics=lambda y_true, y_pred: hand_written(y_pred, y_true),
                 y_true=hits,
                 y_pred=confidence,
-                sensitive_features=codes,
+                sensitive_features=features,
             )
             return frame.by_group.max()
 
-        yield "fairlearn MetricFrame, ECE alone", by_frame
+        yield "fairlearn, ECE alone (int)", lambda: by_frame(codes)
+        yield "fairlearn, ECE alone (str)", lambda: by_frame(names)
     except ImportError:
         pass
 

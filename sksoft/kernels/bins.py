@@ -100,7 +100,61 @@ def class_bin_sums(proba, codes, edges, *, weights=None):
     return np.concatenate(per_class, axis=1)
 
 
-@kernel(auto_size=1 << 12)
+# What the first axis of :func:`binary_score_sums` holds; r is the residual probability − hit.
+LOSS, ENTROPY, CORRECT, CONFIDENCE, R_SQUARED, SQUARED_WEIGHT_R, SQUARED_WEIGHT_R_SQUARED = range(7)
+
+
+@kernel()
+def binary_score_sums(proba, hits, groups, *, n_groups, weights=None):
+    """Sums per group of the scores of binary predictions, all in one pass.
+
+    Parameters
+    ----------
+    proba : IN ndarray (n,), float32 or float64 in [0, 1]
+        Probability of the positive class.
+    hits : IN ndarray (n,), bool or integers 0 and 1
+        Whether the row is positive.
+    groups : IN ndarray (n,) intp
+        Group of every row in 0..n_groups-1.
+    weights : IN ndarray (n,) float64, optional
+        Ones when not given.
+
+    Returns
+    -------
+    sums : ndarray (7, n_groups) float64
+        Of w·loss (−ln of the probability of what happened, nats), w·entropy (nats), w·[prediction is right] (positive
+        is predicted above 1/2), w·max(p, 1 − p), w·r², w²·r and w²·r².
+    """
+    proba = proba.astype(np.float64, copy=False)
+    logs = binary_logs(proba)
+    residuals = proba - hits
+    squares = residuals * residuals
+    columns = [binary_losses(hits, *logs), binary_entropies(proba, *logs), (proba > 0.5) == hits]
+    columns += [np.maximum(proba, 1.0 - proba), squares, residuals, squares]
+    if weights is not None:
+        columns = [column * (weights if i <= R_SQUARED else weights**2) for i, column in enumerate(columns)]
+    sums = np.stack([np.bincount(groups, column, minlength=n_groups) for column in columns])
+    return sums.astype(np.float64)  # of no rows, bincount makes integers
+
+
+def binary_logs(proba) -> tuple[np.ndarray, np.ndarray]:
+    """ln p and ln(1 − p), −inf included."""
+    with np.errstate(divide="ignore"):
+        return np.log(proba), np.log1p(-proba)
+
+
+def binary_losses(hits, log_p, log_q) -> np.ndarray:
+    """−ln p where the row is positive and −ln(1 − p) elsewhere."""
+    return 0.0 - np.where(hits, log_p, log_q)
+
+
+def binary_entropies(proba, log_p, log_q) -> np.ndarray:
+    """−p ln p − (1 − p) ln(1 − p), with 0 ln 0 = 0: a finite logarithm in place of −inf leaves a product of 0."""
+    lowest = np.finfo(np.float64).min
+    return 0.0 - (proba * np.maximum(log_p, lowest) + (1.0 - proba) * np.maximum(log_q, lowest))
+
+
+@kernel(auto_size=1 << 14)
 def null_hit_sums(scores, starts, *, seed, resamples, weights=None):
     """Σ w·hit per cell where every hit is drawn: 1 with probability `score`, as calibrated predictions would
     give.
@@ -131,7 +185,7 @@ def null_hit_sums(scores, starts, *, seed, resamples, weights=None):
     return sums
 
 
-@kernel(auto_size=1 << 12)
+@kernel(auto_size=1 << 14)
 def bootstrap_sums(values, starts, *, seed, resamples, weights=None):
     """Σ w·N and Σ w·N·value per cell, N ~ Poisson(1) drawn for every row: the Poisson bootstrap.
 

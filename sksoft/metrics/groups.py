@@ -7,21 +7,18 @@ import pandas as pd
 from scipy.special import ndtr
 
 from sksoft.kernels import bins
-from sksoft.kernels.blocks import row_blocks
 from sksoft.metrics.binned import BinnedSums, inner_edges
 from sksoft.metrics.calibration import check_choices
 from sksoft.metrics.multiplicity import holm, westfall_young
 from sksoft.metrics.predictions import Predictions, check_predictions
 from sksoft.metrics.resampling import basic_interval, p_values, resampled_errors, rows_by_cell
-from sksoft.metrics.scores import log_losses_and_entropies, squared_errors
+from sksoft.metrics.scores import entropies, log_losses, squared_errors
 from sksoft.metrics.sensitive import Level, partition_rows
 
 INSUFFICIENT = "insufficient evidence"
 MISCALIBRATED = "miscalibrated"
 NOT_REJECTED = "calibration not rejected"
 NOT_TESTED = "not tested"
-
-CACHED_BYTES = 64 << 10
 
 
 def group_calibration(
@@ -162,40 +159,45 @@ def _cell_sums(predictions: Predictions, table, codes) -> dict[str, np.ndarray]:
     """Sums over the rows of each cell, by name, (n_cells,): weighted, but "rows"; r is the residual score − hit."""
     w, score, hit, w_squared, rows = table.sum(axis=-1)
     sums = {"w": w, "score": score, "hit": hit, "w²": w_squared, "rows": rows}
-    # Short blocks of binary predictions: temporaries that stay in the cache cost a fifth of fresh memory.
-    blocks = row_blocks(len(codes), 8, CACHED_BYTES) if predictions.is_binary else [slice(None)]
-    parts = [_row_sums(predictions.rows(block), codes[block], len(w)) for block in blocks]
-    sums |= {name: np.sum([part[name] for part in parts], axis=0) for name in parts[0]}
     if predictions.is_binary:
-        sums["brier_score"] = sums["r²"]
-    else:
-        sums["accuracy"], sums["mean_confidence"] = hit, score
-    if predictions.weights is None:
-        sums["w²r"], sums["w²r²"] = score - hit, sums["r²"]
-    return sums
+        return sums | _binary_sums(predictions, codes, len(w))
+    return sums | _multiclass_sums(predictions, codes, sums)
 
 
-def _row_sums(predictions: Predictions, codes, n_cells) -> dict[str, np.ndarray]:
-    """What :func:`_cell_sums` cannot read from the binned sums."""
-    weights = predictions.weights
+def _binary_sums(predictions: Predictions, codes, n_cells) -> dict[str, np.ndarray]:
+    sums = bins.binary_score_sums(
+        predictions.proba, predictions.codes, codes, n_groups=n_cells, weights=predictions.weights
+    )
+    return {
+        "negative_log_likelihood": sums[bins.LOSS],
+        "mean_entropy": sums[bins.ENTROPY],
+        "accuracy": sums[bins.CORRECT],
+        "mean_confidence": sums[bins.CONFIDENCE],
+        "brier_score": sums[bins.R_SQUARED],
+        "r²": sums[bins.R_SQUARED],
+        "w²r": sums[bins.SQUARED_WEIGHT_R],
+        "w²r²": sums[bins.SQUARED_WEIGHT_R_SQUARED],
+    }
+
+
+def _multiclass_sums(predictions: Predictions, codes, sums) -> dict[str, np.ndarray]:
     scores, hits = predictions.event
-    top_codes, confidence = predictions.top_label
-    losses, entropies = log_losses_and_entropies(predictions)
-    residuals = scores - hits
-    squares = residuals * residuals
+    residuals, weights = scores - hits, predictions.weights
 
     def total(values, weights=weights):
-        return np.bincount(codes, values if weights is None else weights * values, minlength=n_cells)
+        return np.bincount(codes, values if weights is None else weights * values, minlength=len(sums["w"]))
 
-    sums = {"r²": total(squares), "negative_log_likelihood": total(losses), "mean_entropy": total(entropies)}
-    if predictions.is_binary:
-        sums["accuracy"] = total(top_codes == predictions.codes)
-        sums["mean_confidence"] = total(confidence)
-    else:
-        sums["brier_score"] = total(squared_errors(predictions))
-    if weights is not None:
-        sums["w²r"], sums["w²r²"] = total(residuals, weights**2), total(squares, weights**2)
-    return sums
+    squares = None if weights is None else weights**2
+    return {
+        "negative_log_likelihood": total(log_losses(predictions)),
+        "mean_entropy": total(entropies(predictions.proba)),
+        "accuracy": sums["hit"],
+        "mean_confidence": sums["score"],
+        "brier_score": total(squared_errors(predictions)),
+        "r²": total(residuals**2),
+        "w²r": total(residuals, squares),
+        "w²r²": total(residuals**2, squares),
+    }
 
 
 def _point_estimates(level: Level, table, cell_sums, weight_type) -> dict[str, np.ndarray]:

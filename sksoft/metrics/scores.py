@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sksoft.kernels import rowwise
+from sksoft.kernels import bins, rowwise
 from sksoft.metrics.predictions import Predictions, check_predictions, check_probabilities
 
 
@@ -130,24 +130,16 @@ def prediction_margin(y_proba) -> np.ndarray:
 def log_losses(predictions: Predictions) -> np.ndarray:
     """−ln p[y] of every row, (n,); inf where the true class has probability 0."""
     if predictions.is_binary:
-        return _binary_log_losses(predictions.codes, *_binary_logs(predictions.proba))
+        return bins.binary_losses(predictions.codes == 1, *bins.binary_logs(_double(predictions.proba)))
     with np.errstate(divide="ignore"):
         return 0.0 - np.log(_true_class_proba(predictions))
-
-
-def log_losses_and_entropies(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    """:func:`log_losses` and :func:`entropies` with the logarithms of binary predictions taken once."""
-    if not predictions.is_binary:
-        return log_losses(predictions), entropies(predictions.proba)
-    logs = _binary_logs(predictions.proba)
-    return _binary_log_losses(predictions.codes, *logs), _binary_entropies(predictions.proba, *logs)
 
 
 def squared_errors(predictions: Predictions) -> np.ndarray:
     """Brier score of every row, (n,): Σ_k (p_k − 1[y = k])², for one-dimensional probabilities its binary half."""
     proba = predictions.proba
     if predictions.is_binary:
-        return (proba.astype(np.float64, copy=False) - predictions.codes) ** 2
+        return (_double(proba) - predictions.codes) ** 2
     p_true = _true_class_proba(predictions)
     others = np.einsum("ij,ij->i", proba, proba, dtype=np.float64) - p_true**2
     return np.maximum(others, 0.0) + (1.0 - p_true) ** 2
@@ -156,25 +148,12 @@ def squared_errors(predictions: Predictions) -> np.ndarray:
 def entropies(proba: np.ndarray) -> np.ndarray:
     """−Σ p ln p of every row, (n,), in nats."""
     if proba.ndim == 2:
-        return rowwise.entropy_rows(proba).astype(np.float64, copy=False)
-    return _binary_entropies(proba, *_binary_logs(proba))
+        return _double(rowwise.entropy_rows(proba))
+    return bins.binary_entropies(_double(proba), *bins.binary_logs(_double(proba)))
 
 
-def _binary_logs(proba) -> tuple[np.ndarray, np.ndarray]:
-    """ln p and ln(1 − p), −inf included."""
-    proba = proba.astype(np.float64, copy=False)
-    with np.errstate(divide="ignore"):
-        return np.log(proba), np.log1p(-proba)
-
-
-def _binary_log_losses(codes, log_p, log_q) -> np.ndarray:
-    return 0.0 - np.where(codes == 1, log_p, log_q)
-
-
-def _binary_entropies(proba, log_p, log_q) -> np.ndarray:
-    # 0 ln 0 = 0: a finite logarithm in place of −inf leaves a product of 0.
-    lowest = np.finfo(np.float64).min
-    return 0.0 - (proba * np.maximum(log_p, lowest) + (1 - proba) * np.maximum(log_q, lowest))
+def _double(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float64, copy=False)
 
 
 def _true_class_proba(predictions: Predictions) -> np.ndarray:

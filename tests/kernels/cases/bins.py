@@ -45,6 +45,17 @@ def class_rows(edges, *, weighted=False):
     return build
 
 
+def scored_rows(n_rows, *, weighted=False):
+    def build(dtype):
+        rng = np.random.default_rng(n_rows)
+        proba = np.concatenate([[0.0, 1.0, 0.5, 1e-30], rng.random(n_rows)])[:n_rows].astype(dtype)
+        hits = rng.random(n_rows) < proba
+        weights = {"weights": rng.random(n_rows)} if weighted else {}
+        return (proba, hits, rng.integers(0, 5, n_rows)), {"n_groups": 6, **weights}
+
+    return build
+
+
 def draws(n_rows, *, weighted=False):
     def build(_):
         rng = np.random.default_rng(n_rows)
@@ -87,6 +98,12 @@ CASES = {
         Case("uniform", class_rows(UNIFORM), **LOOSE),
         Case("weights", class_rows(UNIFORM, weighted=True), **LOOSE),
         Case("quantiles", class_rows(QUANTILE), **LOOSE),
+    ],
+    "binary_score_sums": [
+        Case("counts", scored_rows(3000), **LOOSE),
+        Case("weights", scored_rows(3000, weighted=True), **LOOSE),
+        Case("several blocks", scored_rows(400_000), **LOOSE),
+        Case("no rows", scored_rows(0), **LOOSE),
     ],
     "null_hit_sums": [
         Case("counts", draws(5000), **LOOSE),
