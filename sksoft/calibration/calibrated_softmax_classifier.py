@@ -97,8 +97,6 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         "n_jobs": [Integral, None],
     }
 
-    _doc_link_module = "sksoft"
-
     def __init__(self, estimator, method="temperature", *, cv=5, n_jobs=None):
         self.estimator = estimator
         self.method = method

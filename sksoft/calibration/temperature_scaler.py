@@ -100,8 +100,6 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
     }
 
-    _doc_link_module = "sksoft"
-
     def __init__(self, input="logits", *, classes=None, weight_type="sampling", tol=1e-10, max_iter=100):
         self.input = input
         self.classes = classes

@@ -119,8 +119,6 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         "warm_start": ["boolean"],
     }
 
-    _doc_link_module = "sksoft"
-
     def __init__(self, C=1.0, *, fit_intercept=True, class_weight=None, tol=1e-6, max_iter=100, warm_start=False):
         self.C = C
         self.fit_intercept = fit_intercept

@@ -1,0 +1,39 @@
+"""What the README and the examples show works as shown."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def python_blocks():
+    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def test_quick_start_runs_and_is_ten_lines(capsys):
+    (block,) = python_blocks()
+    assert len([line for line in block.splitlines() if line.strip()]) <= 10
+    exec(compile(block, "README.md", "exec"), {})
+    assert 0.0 < float(capsys.readouterr().out) < 0.05
+
+
+def test_readme_holds_the_two_commands():
+    commands = re.findall(r"^python3 -m venv .*$", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert len(commands) == 2
+    assert commands[0].endswith(".venv/bin/sksoft audit --demo --output report.html")
+    assert commands[1].endswith(".venv/bin/python -m pytest")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
+def test_example_runs(path, capsys):
+    runpy.run_path(str(path), run_name="__main__")
+    assert capsys.readouterr().out
+
+
+def test_links_point_to_files():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
