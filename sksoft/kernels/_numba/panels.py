@@ -170,8 +170,9 @@ def subtract(panel, n, top, amount, tiled):
 @jit
 def _exponentials_of_tile(panel, top, total, ahead):
     total[:] = 0.0
-    pairs = panel.shape[0] // 2 * 2
-    for k in range(0, pairs, 2):
+    # `while`, not `range`: knowing the trip count LLVM checks overlap over all columns at once, and a meets b there
+    k = 0
+    while k + 2 <= panel.shape[0]:
         for j in range(k * LANES, (k + 2) * LANES, LINE_BYTES // panel.itemsize):
             _prefetch(ahead, j)
         a, b = panel[k], panel[k + 1]
@@ -179,8 +180,9 @@ def _exponentials_of_tile(panel, top, total, ahead):
             x, y = exp(a[i] - top[i]), exp(b[i] - top[i])
             a[i], b[i] = x, y
             total[i] += np.float64(x) + np.float64(y)
-    if pairs < panel.shape[0]:
-        a = panel[pairs]
+        k += 2
+    if k < panel.shape[0]:
+        a = panel[k]
         for i in range(LANES):
             x = exp(a[i] - top[i])
             a[i] = x
