@@ -4,6 +4,7 @@ A cell is a combination of groups that occurs; every group of a feature, and eve
 cells. So sums over cells are computed once and added up for each.
 """
 
+import ctypes
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,8 +138,7 @@ def _encode(values) -> tuple[np.ndarray, list]:
     if isinstance(values, np.ndarray) and values.dtype.kind in "biu":
         distinct = sorted_labels(values)
         return encode_labels(values, distinct), [str(value) for value in distinct.tolist()]
-    codes, distinct = pd.factorize(values, use_na_sentinel=True)
-    distinct = np.asarray(distinct, dtype=object)
+    codes, distinct = _factorize(values)
     try:
         order = sorted(range(len(distinct)), key=distinct.__getitem__)
     except TypeError:
@@ -150,6 +150,22 @@ def _encode(values) -> tuple[np.ndarray, list]:
     if (codes < 0).any():
         names.append(MISSING)
     return rank[codes], names
+
+
+def _factorize(values) -> tuple[np.ndarray, np.ndarray]:
+    """Position of every value among the distinct ones, −1 where missing; in no particular order."""
+    if isinstance(values, np.ndarray) and values.dtype == object and values.flags.c_contiguous and len(values):
+        # Equal values are often the same object (indexing, interning). Where the first rows look so, tell objects
+        # apart by address, which hashes as an integer, and compare what is left.
+        addresses = np.ctypeslib.as_array((ctypes.c_ssize_t * len(values)).from_address(values.ctypes.data))
+        if len(np.unique(addresses[:1000])) < len(addresses[:1000]) / 2:
+            objects, distinct_addresses = pd.factorize(addresses)
+            first = np.empty(len(distinct_addresses), dtype=np.intp)
+            first[objects[::-1]] = np.arange(len(values))[::-1]
+            codes, distinct = pd.factorize(values[first], use_na_sentinel=True)
+            return codes[objects], np.asarray(distinct, dtype=object)
+    codes, distinct = pd.factorize(values, use_na_sentinel=True)
+    return codes, np.asarray(distinct, dtype=object)
 
 
 def _combine(codes: list, sizes: list) -> tuple[list, np.ndarray]:

@@ -85,6 +85,21 @@ def test_missing_values_are_a_group_of_their_own(features):
     assert rows == {"a": [0, 4], "b": [2, 5], "(missing)": [1, 3]}
 
 
+@pytest.mark.parametrize("same_object", [True, False])
+def test_equal_texts_are_one_group_whether_or_not_they_are_one_object(same_object):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 5, 400)
+    texts = np.array(["a", "b", "c", None, float("nan")], dtype=object)[codes]
+    if not same_object:
+        texts = np.array(
+            [f"{t} {i}".split()[0] if isinstance(t, str) else t for i, t in enumerate(texts)], dtype=object
+        )
+    expected = np.minimum(codes, 3)
+    partition = partition_rows(texts, 400)
+    assert partition.levels[1].groups == ["a", "b", "c", "(missing)"]
+    np.testing.assert_array_equal(partition.codes, expected)
+
+
 def test_missing_numbers_and_a_group_of_the_same_name():
     rows = [rows for (kind, _, _), rows in described([1.5, np.nan, 1.5, np.nan, 0.5, 0.5]).items() if kind == "group"]
     assert rows == [[4, 5], [0, 2], [1, 3]]
