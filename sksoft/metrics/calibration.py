@@ -382,7 +382,7 @@ def _curve_frame(sums, row, edges, weight_type, confidence_level, interval) -> p
             "bin": kept,
             "bin_low": np.concatenate([[0.0], edges[bounded]]),
             "bin_high": np.concatenate([edges[bounded], [1.0]]),
-            "n": sums.count[row, kept].astype(np.int64),
+            "n": np.rint((sums.weight if weight_type == "frequency" else sums.count)[row, kept]).astype(np.int64),
             "weight": sums.weight[row, kept],
             "effective_n": size,
             "mean_proba": sums.mean_score[row, kept],

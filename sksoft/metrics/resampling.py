@@ -10,10 +10,10 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from sksoft.kernels import bins
-from sksoft.kernels.blocks import map_blocks, row_blocks
+from sksoft.kernels.blocks import row_blocks
 
 # Sums of one block of resamples take about this much.
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def resampled_errors(rows: RowsByCell, table, levels, n_resamples, random_state)
         boot = [error_l1(level.add_up(residual), level.add_up(weight).sum(axis=-1)) for level in levels]
         return np.concatenate(null, axis=1), np.concatenate(boot, axis=1)
 
-    parts = map_blocks(work, row_blocks(n_resamples, rows.starts.size * 8, BLOCK_BYTES))
+    # One block after the other: the kernels use the threads.
+    parts = [work(block) for block in row_blocks(n_resamples, rows.starts.size * 8, BLOCK_BYTES)]
     null, replicates = (np.concatenate(part) for part in zip(*parts))
     return null, replicates
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import softmax
 from sklearn.calibration import calibration_curve
@@ -242,6 +244,47 @@ def test_single_precision_agrees():
     assert expected_calibration_error(y, proba.astype(np.float32)) == pytest.approx(expected, abs=1e-6)
 
 
+@st.composite
+def predictions(draw):
+    """Labels and probabilities with ties, zeros and ones."""
+    n_classes, n_rows = draw(st.integers(2, 4)), draw(st.integers(1, 30))
+    cell = st.integers(0, 8)
+    counts = np.array(
+        draw(st.lists(st.lists(cell, min_size=n_classes, max_size=n_classes), min_size=n_rows, max_size=n_rows))
+    )
+    counts[counts.sum(axis=1) == 0, 0] = 1
+    y = np.array(draw(st.lists(st.integers(0, n_classes - 1), min_size=n_rows, max_size=n_rows)))
+    return y, counts / counts.sum(axis=1, keepdims=True)
+
+
+@given(
+    predictions(), st.integers(1, 20), st.sampled_from(["uniform", "quantile"]), st.sampled_from(["l1", "l2", "max"])
+)
+@settings(max_examples=150, deadline=None)
+def test_errors_are_distances_and_the_order_of_rows_and_classes_does_not_matter(drawn, n_bins, strategy, norm):
+    y, proba = drawn
+    n_classes = proba.shape[1]
+    options = {"n_bins": n_bins, "strategy": strategy, "norm": norm, "mode": "classwise"}
+    error = expected_calibration_error(y, proba, labels=range(n_classes), **options)
+    assert 0 <= error <= 1
+    other = expected_calibration_error(y[::-1], proba[::-1, ::-1], labels=range(n_classes)[::-1], **options)
+    assert other == pytest.approx(error, abs=1e-9)
+    if strategy == "uniform" and norm == "l1":
+        expected = np.mean([brute_force(proba[:, k], y == k, n_bins) for k in range(n_classes)])
+        assert error == pytest.approx(expected, abs=1e-9)
+
+
+@given(predictions(), st.integers(1, 20))
+@settings(max_examples=100, deadline=None)
+def test_more_general_norms_are_ordered(drawn, n_bins):
+    y, proba = drawn
+    l1, l2, largest = (
+        expected_calibration_error(y, proba, labels=range(proba.shape[1]), n_bins=n_bins, norm=norm)
+        for norm in ("l1", "l2", "max")
+    )
+    assert l1 <= l2 + 1e-12 <= largest + 2e-12
+
+
 # ---- reliability curve -----------------------------------------------------------------------------------------------
 
 
@@ -271,7 +314,8 @@ def test_effective_rows_by_weight_type():
     sampling = reliability_curve(y, p, n_bins=1, sample_weight=weights)
     frequency = reliability_curve(y, p, n_bins=1, sample_weight=weights, weight_type="frequency")
     assert sampling["effective_n"][0] == pytest.approx(36 / 14)
-    assert frequency["effective_n"][0] == 6
+    assert frequency["effective_n"][0] == frequency["n"][0] == 6
+    assert sampling["n"][0] == 3
     assert frequency["observed_rate"][0] == pytest.approx(5 / 6)
 
 

@@ -188,9 +188,10 @@ def test_same_seed_same_bits_for_any_number_of_threads():
     pd.testing.assert_frame_equal(tables[0], tables[2], check_exact=True)
 
 
-def test_numpy_and_numba_draw_the_same():
+def test_numpy_and_numba_draw_the_same(monkeypatch):
     y, p, group = binary(3000)
     weights = np.random.default_rng(0).random(3000)
+    monkeypatch.setattr("sksoft.metrics.resampling.BLOCK_BYTES", 5000)  # several blocks
     for options in ({}, {"sample_weight": weights}):
         tables = []
         for backend in ("numpy", "numba"):

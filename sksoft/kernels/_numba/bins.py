@@ -16,6 +16,8 @@ SEARCHED = 64
 LOGGED_ROWS = 8192
 # Rows of one cell that stay in the first-level cache while every resample passes over them.
 RESAMPLED_ROWS = 2048
+# Resamples that one thread takes at a time.
+RESAMPLES = 16
 
 _INFINITY_BITS = {4: np.int64(0x7F800000), 8: np.int64(0x7FF0000000000000)}
 
@@ -310,7 +312,7 @@ def bootstrap_sums(values, starts, *, seed, resamples, weights=None):
 
 
 def _resample_blocks(n_resamples):
-    return row_blocks(n_resamples, 1, 32)
+    return row_blocks(n_resamples, 1, RESAMPLES)
 
 
 @jit(inline="always")
