@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sksoft.kernels import bins
-from sksoft.metrics.resampling import basic_interval, p_values, resampled_errors, rows_by_cell
+from sksoft.metrics.resampling import error_interval, p_values, resampled_errors, rows_by_cell
 from sksoft.metrics.sensitive import partition_rows
 
 
@@ -57,9 +57,17 @@ def test_p_values_count_ties_and_are_never_zero():
     np.testing.assert_allclose(p_values(np.array([0.2, 0.5]), drawn), [3 / 4, 1 / 4])
 
 
-def test_basic_interval_reflects_the_replicates():
+def test_interval_by_hand():
     replicates = np.linspace(0.3, 0.5, 101)[:, None]
-    low, high = basic_interval(np.array([0.35]), replicates, 0.9)
-    np.testing.assert_allclose([low[0], high[0]], [0.7 - 0.49, 0.7 - 0.31])
-    low, high = basic_interval(np.array([0.1]), replicates, 0.9)
+    low, high = error_interval(np.array([0.35]), replicates, np.array([0.01]), 0.9)
+    np.testing.assert_allclose([low[0], high[0]], [0.7 - 0.49, 0.35 + 0.4 - 0.31])
+    low, high = error_interval(np.array([0.35]), replicates, np.array([0.2]), 0.9)
+    np.testing.assert_allclose([low[0], high[0]], [0.0, 0.35 + 0.4 - 0.31])
+    low, _ = error_interval(np.array([0.1]), replicates, np.array([0.01]), 0.9)
     assert low[0] == 0.0
+
+
+def test_interval_leaves_out_resamples_that_drew_nothing():
+    replicates = np.append(np.linspace(0.3, 0.5, 101), np.nan)[:, None]
+    _, high = error_interval(np.array([0.35]), replicates, np.array([0.01]), 0.9)
+    np.testing.assert_allclose(high, 0.35 + 0.4 - 0.31)
