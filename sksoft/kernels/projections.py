@@ -16,7 +16,7 @@ References
 import numpy as np
 
 from sksoft.kernels.registry import kernel
-from sksoft.kernels.rowwise import _delivered, _shifted, _weighted, quietly
+from sksoft.kernels.rowwise import _delivered, _mark_empty, _shifted, _weighted, quietly
 
 # More Newton steps than any row was seen to need (about 10); a bound so that no input can spin.
 MAX_STEPS = 100
@@ -24,24 +24,20 @@ MAX_STEPS = 100
 
 @kernel()
 @quietly
-def sparsemax_rows(scores, *, temperature=1.0, mask=None, out=None):
+def sparsemax_rows(scores, *, temperature=1.0, mask=None, out=None, empty_rows=None):
     """``argmin_p ‖p − s / temperature‖²`` over the simplex, row by row.
 
     Parameters
     ----------
-    scores : IN ndarray (n, K), float32 or float64
-    temperature : float, positive and finite
-    mask : IN ndarray (n, K) bool, optional
-        True where the entry is available.
-    out : OUT ndarray (n, K), dtype of `scores`, optional
-        May be `scores` itself.
+    scores, temperature, mask, out, empty_rows
+        As in :func:`~sksoft.kernels.rowwise.softmax_rows`.
 
     Returns
     -------
     proba : ndarray (n, K), dtype of `scores`
         `out` where given. Exactly 0 off the support.
     """
-    x, available = _clipped(scores, 1.0, temperature, mask)
+    x, available = _clipped(scores, 1.0, temperature, mask, empty_rows)
     descending = -np.sort(-x, axis=1)
     sums = descending.cumsum(axis=1)
     ranks = np.arange(1, x.shape[1] + 1)
@@ -52,7 +48,7 @@ def sparsemax_rows(scores, *, temperature=1.0, mask=None, out=None):
 
 @kernel()
 @quietly
-def entmax_rows(scores, *, alpha=1.5, temperature=1.0, mask=None, out=None):
+def entmax_rows(scores, *, alpha=1.5, temperature=1.0, mask=None, out=None, empty_rows=None):
     """α-entmax of ``s / temperature``, row by row; exact for α = 1.5 and 2, to rounding elsewhere.
 
     The threshold is the root of the convex decreasing ``‖[x − t]₊‖_r − 1`` with r = 1 / (α − 1). Newton's steps from
@@ -60,7 +56,7 @@ def entmax_rows(scores, *, alpha=1.5, temperature=1.0, mask=None, out=None):
 
     Parameters
     ----------
-    scores, temperature, mask, out
+    scores, temperature, mask, out, empty_rows
         As in :func:`sparsemax_rows`.
     alpha : float, 1 < alpha <= 2
 
@@ -68,19 +64,15 @@ def entmax_rows(scores, *, alpha=1.5, temperature=1.0, mask=None, out=None):
     -------
     proba : ndarray (n, K), dtype of `scores`
     """
-    x, available = _clipped(scores, alpha - 1.0, temperature, mask)
+    x, available = _clipped(scores, alpha - 1.0, temperature, mask, empty_rows)
     power = 1.0 / (alpha - 1.0)
     threshold = np.full((len(x), 1), -1.0)
     for _ in range(MAX_STEPS):
         above = np.maximum(x - threshold, 0.0)
-        # ‖·‖_r and Σ (above / norm)^(r−1), scaled by the largest entry so that a large r neither over- nor underflows
-        largest = above.max(axis=1, keepdims=True)
-        ratio = above / largest
-        total = (ratio**power).sum(axis=1, keepdims=True)
-        slope = (np.where(above > 0.0, ratio, 0.0) ** (power - 1.0) * (above > 0.0)).sum(axis=1, keepdims=True)
-        norm = largest * total ** (1.0 / power)
-        step = (norm - 1.0) * total ** (1.0 - 1.0 / power) / slope
-        moved = np.maximum(threshold + step, threshold)
+        # T = Σ above^r from at least 1 downwards, D = Σ above^(r−1): the step on T^(1/r) = 1
+        total = (above**power).sum(axis=1, keepdims=True)
+        slope = np.where(above == 0.0, 0.0, above ** (power - 1.0)).sum(axis=1, keepdims=True)
+        moved = np.maximum(threshold, threshold + (total - total ** (1.0 - 1.0 / power)) / slope)
         if not np.any(moved > threshold):
             break
         threshold = moved
@@ -116,12 +108,13 @@ def entmax_jvp_rows(proba, vectors, *, alpha, weights=None, out=None):
     return _delivered(_weighted(product, weights), proba.dtype, out)
 
 
-def _clipped(scores, factor, temperature, mask):
+def _clipped(scores, factor, temperature, mask, empty_rows):
     """``factor (s − max s) / temperature`` not below −1, where no probability is; and where it is above.
 
     Rows that are NaN as a whole stay so and count as available.
     """
     x, top = _shifted(scores, temperature, mask)
+    _mark_empty(top, empty_rows)
     x *= factor
     x[~np.isfinite(top)] = np.nan
     np.maximum(x, -1.0, out=x)

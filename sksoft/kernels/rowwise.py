@@ -27,7 +27,7 @@ quietly = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 @kernel()
 @quietly
-def softmax_rows(scores, *, temperature=1.0, mask=None, out=None):
+def softmax_rows(scores, *, temperature=1.0, mask=None, out=None, empty_rows=None):
     """``p = exp((s − max s) / temperature) / Σ``, row by row.
 
     Parameters
@@ -39,26 +39,29 @@ def softmax_rows(scores, *, temperature=1.0, mask=None, out=None):
         True where the entry is available.
     out : OUT ndarray (n, K), dtype of `scores`, optional
         May be `scores` itself.
+    empty_rows : OUT ndarray (n,) bool, optional
+        True where nothing is available; such a row is NaN, but so is one that holds a NaN.
 
     Returns
     -------
     proba : ndarray (n, K), dtype of `scores`
         `out` where given. Rows sum to 1 to rounding; NaN rows as the module says.
     """
-    shifted, _ = _shifted(scores, temperature, mask)
+    shifted, top = _shifted(scores, temperature, mask)
     np.exp(shifted, out=shifted)
     shifted /= shifted.sum(axis=1, keepdims=True)
+    _mark_empty(top, empty_rows)
     return _delivered(shifted, scores.dtype, out)
 
 
 @kernel()
 @quietly
-def log_softmax_rows(scores, *, temperature=1.0, mask=None, out=None):
+def log_softmax_rows(scores, *, temperature=1.0, mask=None, out=None, empty_rows=None):
     """``log p = (s − max s) / temperature − log Σ exp((s − max s) / temperature)``, row by row.
 
     Parameters
     ----------
-    scores, temperature, mask, out
+    scores, temperature, mask, out, empty_rows
         As in :func:`softmax_rows`.
 
     Returns
@@ -66,8 +69,9 @@ def log_softmax_rows(scores, *, temperature=1.0, mask=None, out=None):
     log_proba : ndarray (n, K), dtype of `scores`
         In nats; −inf exactly where masked or where the score is −inf.
     """
-    shifted, _ = _shifted(scores, temperature, mask)
+    shifted, top = _shifted(scores, temperature, mask)
     shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    _mark_empty(top, empty_rows)
     return _delivered(shifted, scores.dtype, out)
 
 
@@ -186,6 +190,12 @@ def _shifted(scores, temperature, mask):
     shifted -= top[:, None]
     shifted /= temperature
     return shifted, top
+
+
+def _mark_empty(top, empty_rows):
+    """A row is empty where its largest available score is −inf."""
+    if empty_rows is not None:
+        np.equal(top, -np.inf, out=empty_rows)
 
 
 def _weighted(rows, weights):

@@ -93,12 +93,16 @@ def test_agrees_with_the_reference(name, case, backend, dtype):
         np.testing.assert_allclose(ours, theirs, rtol=case.rtol[dtype], atol=case.atol[dtype])
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("name", "case", "backend", "dtype"), GRID)
-def test_memory_layout_and_read_only_inputs_change_nothing(name, case, backend, dtype, layout):
+def test_memory_layout_and_read_only_inputs_change_nothing(name, case, backend, dtype):
     implementation = REGISTRY[name].on(backend)
     expected = call(implementation, case, *case.build(dtype))
-    got = call(implementation, case, *laid_out(case, *case.build(dtype), layout))
+    got = [
+        result
+        for layout in LAYOUTS
+        for result in call(implementation, case, *laid_out(case, *case.build(dtype), layout))
+    ]
+    expected *= len(LAYOUTS)
     for ours, theirs in zip(got, expected):
         # The references sum in another order where the memory does; compiled kernels must not.
         tolerance = 0.0 if backend != "numpy" else case.rtol[dtype]

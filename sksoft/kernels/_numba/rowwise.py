@@ -17,49 +17,54 @@ NO_MASK, NO_WEIGHTS = np.empty((0, 0), bool), np.empty(0)
 
 
 @jit
-def _shifted_panel(scores, mask, temperature, start, stop, panel, top):
-    """Rows start..stop of the scores into the panel; what is left to subtract into `top`; the maxima returned."""
+def shifted_panel(scores, mask, temperature, start, stop, panel, top, largest):
+    """Rows start..stop of the scores into the panel, their maxima into `largest`, what is left to subtract into `top`.
+
+    That is the maximum again, or 0 where a temperature had it subtracted and divided already.
+    """
     tiled = scores.shape[1] <= NARROW
     available = mask[start:stop] if mask.size > 0 else mask
     panels.load(scores[start:stop], available, panel, tiled)
     panels.maxima(panel, stop - start, top, tiled)
+    largest[:] = top
     if temperature != 1.0:
         panels.shift(panel, stop - start, top, temperature, tiled)
+        top[:] = 0.0
 
 
 @jit
-def softmax_block(scores, mask, temperature, out):
+def softmax_block(scores, mask, temperature, out, empty_rows):
     n, n_columns = scores.shape
     tiled = n_columns <= NARROW
     flat = scores.reshape(-1)
     panel, height = panels.new_panel(scores)
-    top, factor, total = np.zeros(LANES, scores.dtype), np.zeros(LANES, scores.dtype), np.ones(LANES)
+    top, largest = np.zeros(LANES, scores.dtype), np.zeros(LANES, scores.dtype)
+    factor, total = np.zeros(LANES, scores.dtype), np.ones(LANES)
     for start in range(0, n, height):
         stop = min(start + height, n)
-        _shifted_panel(scores, mask, temperature, start, stop, panel, top)
-        if temperature != 1.0:
-            top[:] = 0.0
+        shifted_panel(scores, mask, temperature, start, stop, panel, top, largest)
         panels.exponentials(panel, stop - start, top, total, flat[stop * n_columns :], tiled)
+        mark_empty(scores, mask, start, stop, total, empty_rows)
         for i in range(LANES):
             factor[i] = 1.0 / total[i]
         panels.store(panel, factor, out[start:stop], tiled)
 
 
 @jit
-def log_softmax_block(scores, mask, temperature, out):
+def log_softmax_block(scores, mask, temperature, out, empty_rows):
     n, n_columns = scores.shape
     tiled = n_columns <= NARROW
     flat = scores.reshape(-1)
     panel, height = panels.new_panel(scores)
     shifted = np.zeros_like(panel)
-    top, ones, total = np.zeros(LANES, scores.dtype), np.ones(LANES, scores.dtype), np.ones(LANES)
+    top, largest = np.zeros(LANES, scores.dtype), np.zeros(LANES, scores.dtype)
+    ones, total = np.ones(LANES, scores.dtype), np.ones(LANES)
     for start in range(0, n, height):
         stop = min(start + height, n)
-        _shifted_panel(scores, mask, temperature, start, stop, panel, top)
-        if temperature != 1.0:
-            top[:] = 0.0
+        shifted_panel(scores, mask, temperature, start, stop, panel, top, largest)
         shifted[:] = panel
         panels.exponentials(panel, stop - start, top, total, flat[stop * n_columns :], tiled)
+        mark_empty(scores, mask, start, stop, total, empty_rows)
         for i in range(LANES):
             total[i] = log(total[i])
         panels.subtract(shifted, stop - start, top, total, tiled)
@@ -72,31 +77,34 @@ def logsumexp_block(scores, mask, temperature, out):
     tiled = n_columns <= NARROW
     flat = scores.reshape(-1)
     panel, height = panels.new_panel(scores)
-    top, zeros, total = np.zeros(LANES, scores.dtype), np.zeros(LANES, scores.dtype), np.ones(LANES)
+    top, largest, total = np.zeros(LANES, scores.dtype), np.zeros(LANES, scores.dtype), np.ones(LANES)
     for start in range(0, n, height):
         stop = min(start + height, n)
-        _shifted_panel(scores, mask, temperature, start, stop, panel, top)
-        left = top if temperature == 1.0 else zeros
-        panels.exponentials(panel, stop - start, left, total, flat[stop * n_columns :], tiled)
+        shifted_panel(scores, mask, temperature, start, stop, panel, top, largest)
+        panels.exponentials(panel, stop - start, top, total, flat[stop * n_columns :], tiled)
         for i in range(LANES):
-            total[i] = log(total[i]) + np.float64(top[i]) / temperature
+            total[i] = log(total[i]) + np.float64(largest[i]) / temperature
         for i in range(stop - start):
-            value = total[i]
-            if value != value:
-                available = mask[start + i] if mask.size > 0 else np.ones(0, np.bool_)
-                value = _odd_maximum(scores[start + i], available)
-            out[start + i] = value
+            odd = total[i] != total[i]
+            out[start + i] = _odd_maximum(scores, mask, start + i) if odd else total[i]
 
 
 @jit
-def _odd_maximum(row, mask):
-    """logsumexp of a row with a NaN, with a +inf, or with nothing available: its maximum, NaN if any."""
+def mark_empty(scores, mask, start, stop, total, empty_rows):
+    """Tell rows with nothing available from others whose `total` is NaN."""
+    for i in range(stop - start if empty_rows.size > 0 else 0):
+        empty_rows[start + i] = total[i] != total[i] and _odd_maximum(scores, mask, start + i) == -np.inf
+
+
+@jit
+def _odd_maximum(scores, mask, i):
+    """Largest available score of a row whose sum is NaN: NaN if it holds one, else +inf or −inf."""
     largest = -np.inf
-    for k in range(row.size):
-        if mask.size == 0 or mask[k]:
-            if row[k] != row[k]:
+    for k in range(scores.shape[1]):
+        if mask.size == 0 or mask[i, k]:
+            if scores[i, k] != scores[i, k]:
                 return np.nan
-            largest = max(largest, np.float64(row[k]))
+            largest = max(largest, np.float64(scores[i, k]))
     return largest
 
 
@@ -107,12 +115,13 @@ def cross_entropy_block(scores, codes, weights, residual, proba):
     flat = scores.reshape(-1)
     panel, height = panels.new_panel(scores)
     no_mask = np.zeros((0, 0), np.bool_)
-    top, factor = np.zeros(LANES, scores.dtype), np.zeros(LANES, scores.dtype)
+    top, largest = np.zeros(LANES, scores.dtype), np.zeros(LANES, scores.dtype)
+    factor = np.zeros(LANES, scores.dtype)
     shifted_true, exp_true = np.zeros(LANES, scores.dtype), np.zeros(LANES, scores.dtype)
     others, weight, loss, value = np.ones(LANES), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
     for start in range(0, n, height):
         stop = min(start + height, n)
-        _shifted_panel(scores, no_mask, 1.0, start, stop, panel, top)
+        shifted_panel(scores, no_mask, 1.0, start, stop, panel, top, largest)
         weight[:] = 0.0
         for i in range(stop - start):
             code = codes[start + i]
@@ -143,26 +152,31 @@ def cross_entropy_block(scores, codes, weights, residual, proba):
 
 @jit
 def softmax_jvp_block(proba, vectors, weights, out):
-    n, n_columns = proba.shape
-    product = np.zeros(n_columns, proba.dtype)
-    for i in range(n):
-        p, v, weight = proba[i], vectors[i], weights[i] if weights.size > 0 else 1.0
-        mean = _mean(p, v)
-        for k in range(n_columns):
-            entry = weight * (p[k] * (v[k] - mean))
-            product[k] = 0.0 if p[k] == 0.0 else entry
-        if weight == 0.0:
-            product[:] = 0.0
+    product = np.zeros(proba.shape[1], proba.dtype)
+    for i in range(proba.shape[0]):
+        weight = weights[i] if weights.size > 0 else 1.0
+        product_row(proba[i], vectors[i], inner(proba[i], vectors[i]), weight, product)
         out[i] = product
 
 
 @jit(fastmath=REASSOCIATE)
-def _mean(p, v):
-    mean = 0.0
-    for k in range(p.size):
-        entry = np.float64(p[k]) * np.float64(v[k])
-        mean += 0.0 if p[k] == 0.0 else entry
-    return mean
+def inner(q, v):
+    """``⟨q, v⟩`` over the entries where q is not 0."""
+    total = 0.0
+    for k in range(q.size):
+        entry = np.float64(q[k]) * np.float64(v[k])
+        total += 0.0 if q[k] == 0.0 else entry
+    return total
+
+
+@jit
+def product_row(q, v, mean, weight, product):
+    """``product = weight q ∘ (v − mean)``: exactly 0 where q is 0, and everywhere for a weight of 0."""
+    for k in range(q.size):
+        entry = weight * (q[k] * (v[k] - mean))
+        product[k] = 0.0 if q[k] == 0.0 else entry
+    if weight == 0.0:
+        product[:] = 0.0
 
 
 @jit
@@ -184,25 +198,27 @@ def entropy_block(proba, out):
 
 
 @rowwise.softmax_rows.implement("numba")
-def softmax_rows(scores, *, temperature=1.0, mask=None, out=None):
-    return row_function(softmax_block, scores, temperature, mask, out)
+def softmax_rows(scores, *, temperature=1.0, mask=None, out=None, empty_rows=None):
+    return distribution(softmax_block, scores, mask, (temperature,), out, empty_rows)
 
 
 @rowwise.log_softmax_rows.implement("numba")
-def log_softmax_rows(scores, *, temperature=1.0, mask=None, out=None):
-    return row_function(log_softmax_block, scores, temperature, mask, out)
+def log_softmax_rows(scores, *, temperature=1.0, mask=None, out=None, empty_rows=None):
+    return distribution(log_softmax_block, scores, mask, (temperature,), out, empty_rows)
+
+
+def distribution(block, scores, mask, settings, out, empty_rows):
+    """Run ``block(scores, mask, *settings, out, empty_rows)`` on row blocks, putting empty arrays for what is None."""
+    out = np.empty(scores.shape, scores.dtype) if out is None else out
+    outputs = out, np.empty(0, bool) if empty_rows is None else empty_rows
+    over_rows(block, (scores, NO_MASK if mask is None else mask), tuple(map(float, settings)), outputs)
+    return out
 
 
 @rowwise.logsumexp_rows.implement("numba")
 def logsumexp_rows(scores, *, temperature=1.0, mask=None):
-    return row_function(logsumexp_block, scores, temperature, mask, np.empty(len(scores), scores.dtype))
-
-
-def row_function(block, scores, *settings_mask_out):
-    """Run ``block(scores, mask, *settings, out)``, a fresh `out` like the scores where it is None."""
-    *settings, mask, out = settings_mask_out
-    out = np.empty(scores.shape, scores.dtype) if out is None else out
-    over_rows(block, (scores, NO_MASK if mask is None else mask), tuple(map(float, settings)), (out,))
+    out = np.empty(len(scores), scores.dtype)
+    over_rows(logsumexp_block, (scores, NO_MASK if mask is None else mask), (float(temperature),), (out,))
     return out
 
 

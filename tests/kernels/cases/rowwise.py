@@ -77,9 +77,10 @@ def score_cases(shapes=SHAPES, with_out=True, tolerance=WIDE, **keywords):
                 call["mask"] = mask
             if with_out:
                 call["out"] = np.full_like(scores, 7.0)
+                call["empty_rows"] = np.ones(len(scores), dtype=bool)
             return (scores,), call
 
-        outputs = {"outputs": ("out",), "may_alias": {"out": 0}} if with_out else {}
+        outputs = {"outputs": ("out", "empty_rows"), "may_alias": {"out": 0}} if with_out else {}
         return Case(name, build, **outputs, **tolerance)
 
     suffix = "".join(f"-{key}={value}" for key, value in keywords.items())
