@@ -45,7 +45,9 @@ class Level:
     def add_up(self, cells: np.ndarray) -> np.ndarray:
         """Sums over the groups from sums over the cells, along the last axis but one: (…, n_cells, m) → (…,
         g, m)."""
-        if len(self.groups) == cells.shape[-2] and self.kind != "overall":
+        if self.kind == "overall":
+            return cells.sum(axis=-2, keepdims=True)
+        if len(self.groups) == cells.shape[-2]:
             return cells
         sums = np.zeros((*cells.shape[:-2], len(self.groups), cells.shape[-1]))
         order = np.argsort(self.members, kind="stable")

@@ -14,7 +14,7 @@ LANES = 4
 SEARCHED = 64
 # Rows whose logarithms NumPy takes together: its vectorised log beats a compiled loop while the rows stay in the cache.
 LOGGED_ROWS = 8192
-# Rows of one cell that stay in the first-level cache while every resample passes over them.
+# Rows that stay in the first-level cache while every resample passes over them.
 RESAMPLED_ROWS = 2048
 # Resamples that one thread takes at a time.
 RESAMPLES = 16
@@ -328,22 +328,25 @@ def _draw(state, row):
 def _draw_hits(thresholds, starts, states, weights, sums):
     """sums[b, cell] = Σ over the rows of the cell of w·[draw < threshold]."""
     sums[:] = 0.0
-    for cell in range(len(starts) - 1):
-        for start in range(starts[cell], starts[cell + 1], RESAMPLED_ROWS):
-            rows = np.uint64(min(starts[cell + 1] - start, RESAMPLED_ROWS))
-            first = np.uint64(start)
-            for b in range(len(states)):
-                state = states[b]
-                if weights is None:
-                    hits = 0
-                    for i in range(rows):
-                        hits += _draw(state, first + i) < thresholds[first + i]
-                    sums[b, cell] += hits
-                else:
-                    total = 0.0
-                    for i in range(rows):
-                        total += weights[first + i] if _draw(state, first + i) < thresholds[first + i] else 0.0
-                    sums[b, cell] += total
+    hits = np.empty(RESAMPLED_ROWS, dtype=np.int32)
+    first_cell = 0
+    for first in range(0, len(thresholds), RESAMPLED_ROWS):
+        last = min(first + RESAMPLED_ROWS, len(thresholds))
+        while starts[first_cell + 1] <= first:
+            first_cell += 1
+        for b in range(len(states)):
+            for i in range(np.uint64(last - first)):
+                row = np.uint64(first) + i
+                hits[i] = _draw(states[b], row) < thresholds[row]
+            cell, start = first_cell, first
+            while start < last:
+                stop = min(starts[cell + 1], last)
+                total = 0.0
+                for row in range(np.uint64(start), np.uint64(stop)):
+                    hit = hits[row - np.uint64(first)]
+                    total += hit if weights is None else hit * weights[row]
+                sums[b, cell] += total
+                cell, start = cell + 1, stop
 
 
 @jit(fastmath=REASSOCIATE)
@@ -353,19 +356,25 @@ def _draw_counts(values, starts, states, weights, thresholds, drawn, drawn_value
     drawn_values[:] = 0.0
     draws = np.empty(RESAMPLED_ROWS, dtype=np.uint32)
     counts = np.empty(RESAMPLED_ROWS, dtype=np.int32)
-    for cell in range(len(starts) - 1):
-        for start in range(starts[cell], starts[cell + 1], RESAMPLED_ROWS):
-            rows = np.uint64(min(starts[cell + 1] - start, RESAMPLED_ROWS))
-            first = np.uint64(start)
-            for b in range(len(states)):
-                _poisson(states[b], first, thresholds, draws[:rows], counts[:rows])
+    first_cell = 0
+    for first in range(0, len(values), RESAMPLED_ROWS):
+        last = min(first + RESAMPLED_ROWS, len(values))
+        while starts[first_cell + 1] <= first:
+            first_cell += 1
+        for b in range(len(states)):
+            _poisson(states[b], np.uint64(first), thresholds, draws[: last - first], counts[: last - first])
+            cell, start = first_cell, first
+            while start < last:
+                stop = min(starts[cell + 1], last)
                 total, total_values = 0.0, 0.0
-                for i in range(rows):
-                    n = counts[i] if weights is None else counts[i] * weights[first + i]
+                for row in range(np.uint64(start), np.uint64(stop)):
+                    count = counts[row - np.uint64(first)]
+                    n = np.float64(count) if weights is None else count * weights[row]
                     total += n
-                    total_values += n * values[first + i]
+                    total_values += n * values[row]
                 drawn[b, cell] += total
                 drawn_values[b, cell] += total_values
+                cell, start = cell + 1, stop
 
 
 @jit
