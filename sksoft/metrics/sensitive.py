@@ -43,11 +43,10 @@ class Level:
     members: np.ndarray
 
     def add_up(self, cells: np.ndarray) -> np.ndarray:
-        """Sums over the groups from sums over the cells, along the last axis but one: (…, n_cells, m) → (…,
-        g, m)."""
+        """Sums over the groups from sums over the cells: (…, n_cells, m) → (…, n_groups, m)."""
         if self.kind == "overall":
             return cells.sum(axis=-2, keepdims=True)
-        if len(self.groups) == cells.shape[-2]:
+        if np.array_equal(self.members, np.arange(len(self.groups))):
             return cells
         sums = np.zeros((*cells.shape[:-2], len(self.groups), cells.shape[-1]))
         order = np.argsort(self.members, kind="stable")

@@ -147,6 +147,16 @@ def test_cells_add_up():
         np.testing.assert_allclose(level.add_up(np.stack([cells, 2 * cells]))[1], 2 * expected, rtol=1e-13)
 
 
+def test_cells_in_another_order_than_the_groups():
+    # as many cells as groups of each feature, but the second feature orders them the other way round
+    partition = partition_rows({"a": [0, 1, 2], "b": [9, 8, 7]}, 3)
+    cells = np.zeros((3, 1))
+    np.add.at(cells, partition.codes, np.array([[1.0], [2.0], [3.0]]))
+    _, a, b, _ = partition.levels
+    assert dict(zip(a.groups, a.add_up(cells)[:, 0])) == {"0": 1, "1": 2, "2": 3}
+    assert dict(zip(b.groups, b.add_up(cells)[:, 0])) == {"9": 1, "8": 2, "7": 3}
+
+
 @pytest.mark.parametrize(
     ("features", "message"),
     [
