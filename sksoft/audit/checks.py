@@ -22,7 +22,7 @@ from sksoft.metrics.predictions import Predictions
 class Limits:
     """From when on a difference matters.
 
-    Attributes
+    Parameters
     ----------
     calibration : (low, medium, high)
         Calibration errors and gaps, as probabilities, from which a finding has that severity.
@@ -38,6 +38,12 @@ class Limits:
         Effective over actual number of rows.
     class_rows : int
         Rows that a class should have.
+
+    Examples
+    --------
+    >>> from sksoft.audit import Limits
+    >>> Limits(selection_ratio=0.9).rate_gap
+    0.1
     """
 
     calibration: tuple[float, float, float] = (0.01, 0.02, 0.05)
@@ -64,6 +70,16 @@ class Evidence:
         """Level of all tests."""
         return 1 - self.settings["confidence_level"]
 
+    @property
+    def effective_rows(self) -> float:
+        """(Σ w)² / Σ w²."""
+        return effective_size(self.predictions.weights, len(self.predictions.codes))
+
+    @property
+    def too_few(self) -> bool:
+        """Whether all rows together are fewer than a group must have."""
+        return self.effective_rows < self.settings["min_group_size"]
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -83,22 +99,30 @@ class Check:
     title: str
     question: str
     judge: Callable[[Evidence], Outcome]
+    needs_rows: bool = False
 
     def __call__(self, evidence: Evidence) -> Finding:
         said = self.judge(evidence)
+        if self.needs_rows and evidence.too_few and said.outcome in (FLAGGED, PASSED):
+            few = f"{count(evidence.effective_rows)} effective rows are too few; {said.evidence}"
+            said = Outcome(INSUFFICIENT, few, said.threshold)
         return Finding(self.code, self.title, self.question, said.outcome, said.severity, said.evidence, said.threshold)
 
 
 CHECKS: dict[str, Check] = {}
 
 
-def check(code: str, title: str):
-    """Register a function; its docstring is the question it asks."""
+def check(code: str, title: str, *, needs_rows: bool = False):
+    """Register a function; its docstring is the question it asks.
+
+    With `needs_rows` it decides nothing on fewer effective rows than a group must have: the normal intervals it reads
+    would mean little.
+    """
 
     def register(judge):
         if code in CHECKS:
             raise ValueError(f"the code {code} is taken.")
-        CHECKS[code] = Check(code, title, " ".join(judge.__doc__.split()), judge)
+        CHECKS[code] = Check(code, title, " ".join(judge.__doc__.split()), judge, needs_rows)
         return judge
 
     return register
@@ -192,7 +216,7 @@ def impossible_truths(evidence: Evidence) -> Outcome:
     return Outcome(FLAGGED, said, threshold, "high") if rows else Outcome(PASSED, said, threshold)
 
 
-@check("SKS102", "Better than the base rates")
+@check("SKS102", "Better than the base rates", needs_rows=True)
 def better_than_base_rates(evidence: Evidence) -> Outcome:
     """Are the probabilities better than always predicting how often each class occurs?"""
     threshold = "Brier score below that of the base rates, the whole interval of the gain above 0"
@@ -201,9 +225,9 @@ def better_than_base_rates(evidence: Evidence) -> Outcome:
         f"Brier score {number(brier['value'])}, of the base rates {number(brier['base_rates'])}: gain "
         f"{signed(brier['gain'])} {interval(brier['gain_low'], brier['gain_high'])}"
     )
-    if brier["gain_low"] > 0:
+    if brier["gain_low"] > 1e-12:  # not rounding
         return Outcome(PASSED, said, threshold)
-    if brier["gain_high"] > 0 or np.isnan(brier["gain_high"]):
+    if brier["gain_high"] > -1e-12 or np.isnan(brier["gain_high"]):
         return Outcome(INSUFFICIENT, said, threshold)
     return Outcome(FLAGGED, said, threshold, "high")
 
@@ -231,7 +255,7 @@ def overall_calibration(evidence: Evidence) -> Outcome:
     return Outcome(INSUFFICIENT if row["ece_high"] >= medium else PASSED, said, threshold)
 
 
-@check("SKS202", "Over-confidence")
+@check("SKS202", "Over-confidence", needs_rows=True)
 def over_confidence(evidence: Evidence) -> Outcome:
     """Is the predicted class right as often as its probability promises, on average?"""
     limit = evidence.limits.calibration[0]
@@ -251,7 +275,7 @@ def over_confidence(evidence: Evidence) -> Outcome:
     return Outcome(PASSED if ruled_out else INSUFFICIENT, said, threshold)
 
 
-@check("SKS203", "Calibration in the large, by class")
+@check("SKS203", "Calibration in the large, by class", needs_rows=True)
 def classes_in_the_large(evidence: Evidence) -> Outcome:
     """Does every class occur as often as it is predicted on average?"""
     limit = evidence.limits.calibration[0]
@@ -270,7 +294,7 @@ def classes_in_the_large(evidence: Evidence) -> Outcome:
     return Outcome(FLAGGED, said, threshold, severity_of(abs(worst["gap"]), evidence.limits.calibration))
 
 
-@check("SKS204", "Room for recalibration")
+@check("SKS204", "Room for recalibration", needs_rows=True)
 def room_for_recalibration(evidence: Evidence) -> Outcome:
     """Would one temperature, fitted on other rows, have made the probabilities better?"""
     limit = evidence.limits.recalibration[0]

@@ -160,15 +160,20 @@ def _gap(groups: pd.DataFrame, rate: str, min_group_size: int, confidence_level:
 
 
 def _ratio(low, high, rate: str, confidence_level: float) -> tuple[float, float, float]:
-    """Lowest over highest rate; NaN where nobody is selected anywhere, no interval where the lowest rate is 0."""
+    """Lowest over highest rate; NaN where nobody is selected anywhere.
+
+    Where the lowest rate is 0 the upper end comes from half an event more in both groups (Walter 1975).
+    """
     if high[rate] == 0:
         return np.nan, np.nan, np.nan
     ratio = low[rate] / high[rate]
-    if ratio == 0:
-        return 0.0, np.nan, np.nan
-    variance = sum((1 - group[rate]) / (group[rate] * group[f"{rate}_n"]) for group in (low, high))
+    more = 0.5 if ratio == 0 else 0.0
+    sizes = [group[f"{rate}_n"] for group in (low, high)]
+    events = [group[rate] * size + more for group, size in zip((low, high), sizes)]
+    variance = sum(1 / event - 1 / (size + more) for event, size in zip(events, sizes))
+    centre = events[0] / (sizes[0] + more) / (events[1] / (sizes[1] + more))
     factor = np.exp(ndtri(0.5 + confidence_level / 2) * np.sqrt(variance))
-    return ratio, ratio / factor, ratio * factor
+    return ratio, (0.0 if more else centre / factor), centre * factor
 
 
 def homogeneity_p_value(rates: np.ndarray, sizes: np.ndarray) -> float:

@@ -19,7 +19,7 @@ from sksoft.metrics.multiplicity import holm
 class Exclusions:
     """Rows left out of a file.
 
-    Attributes
+    Parameters
     ----------
     n_rows : int
         Data rows of the file.
@@ -28,6 +28,15 @@ class Exclusions:
         ``value`` (as found, quoted).
     by_group : DataFrame
         Result of :func:`exclusion_shares`; no rows where there is no sensitive feature.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sksoft.audit import Exclusions
+    >>> rows = pd.DataFrame({"row": [7], "column": ["p"], "reason": ["NaN"], "value": ["'nan'"]})
+    >>> Exclusions(10, rows, pd.DataFrame()).reasons()
+      reason  rows  share
+    0    NaN     1    0.1
     """
 
     n_rows: int
@@ -35,7 +44,13 @@ class Exclusions:
     by_group: pd.DataFrame
 
     def reasons(self) -> pd.DataFrame:
-        """Number of rows by reason, most frequent first."""
+        """Count rows by reason, the most frequent first.
+
+        Returns
+        -------
+        table : DataFrame
+            ``reason``, ``rows``, ``share`` of all rows of the file.
+        """
         counts = self.rows.groupby("reason", sort=True).size().sort_values(ascending=False, kind="stable")
         return pd.DataFrame(
             {"reason": counts.index, "rows": counts.to_numpy(), "share": counts.to_numpy() / self.n_rows}
@@ -85,12 +100,13 @@ def exclusion_shares(features: pd.DataFrame, excluded: np.ndarray) -> pd.DataFra
 def fisher_p_values(inside: np.ndarray, sizes: np.ndarray, lost: int, total: int) -> np.ndarray:
     """Two-sided Fisher tests of `inside` lost rows in groups of `sizes`, `lost` of `total` being lost overall.
 
-    Sums the probabilities of all tables that are not more probable than the one seen. O(lost) per group.
+    Sums the probabilities of all tables that are not more probable than the one seen. O(lost) per different group.
     """
-    values = np.empty(len(sizes))
-    for i, (seen, size) in enumerate(zip(inside, sizes)):
+    different, where = np.unique(np.stack([inside, sizes], axis=1), axis=0, return_inverse=True)
+    values = np.empty(len(different))
+    for i, (seen, size) in enumerate(different):
         possible = np.arange(max(0, size - (total - lost)), min(size, lost) + 1)
         probability = hypergeom.pmf(possible, total, lost, size)
         reached = hypergeom.pmf(seen, total, lost, size) * (1 + 1e-7)
         values[i] = min(probability[probability <= reached].sum(), 1.0)
-    return values
+    return values[where.reshape(-1)]

@@ -12,7 +12,7 @@ SEVERITIES = ("none", "low", "medium", "high")
 class Finding:
     """The result of one check.
 
-    Attributes
+    Parameters
     ----------
     code : str
         ``SKS`` and three digits: 0xx data, 1xx scores, 2xx calibration, 3xx groups, 4xx decisions. A code never
@@ -28,6 +28,18 @@ class Finding:
         The numbers that decided.
     threshold : str
         What would have to hold for the check to pass.
+
+    Raises
+    ------
+    ValueError
+        For an unknown outcome or severity, or a severity of what is not flagged.
+
+    Examples
+    --------
+    >>> from sksoft.audit import Finding
+    >>> finding = Finding("SKS101", "Impossible truths", "Any?", "flagged", "high", "3 of 90 rows", "none")
+    >>> finding.at_least("medium")
+    True
     """
 
     code: str
@@ -45,11 +57,25 @@ class Finding:
             raise ValueError("a finding has a severity if and only if it is flagged.")
 
     def at_least(self, severity: str) -> bool:
-        """Whether this is flagged at `severity` or above."""
+        """Whether this is flagged at `severity` or above.
+
+        Parameters
+        ----------
+        severity : {'low', 'medium', 'high'}
+
+        Returns
+        -------
+        reached : bool
+        """
         return self.outcome == FLAGGED and SEVERITIES.index(self.severity) >= SEVERITIES.index(severity)
 
     def to_dict(self) -> dict[str, str]:
-        """The fields as a plain dictionary."""
+        """Give the fields as a plain dictionary.
+
+        Returns
+        -------
+        fields : dict of str -> str
+        """
         return asdict(self)
 
 

@@ -151,7 +151,7 @@ def _choose_columns(header: list[str], request: Request) -> dict[str, Any]:
     weight = [request.weight] if request.weight is not None else []
     for option, names in (("--y", [request.y]), ("--group", groups), ("--weight", weight)):
         for name in names:
-            if name not in header:
+            if not name or name not in header:
                 raise UnusableInput(f"there is no column {shown(name)} ({option}); the columns are {listed(header)}.")
     taken = {request.y, *groups, *weight}
     proba, names = _proba_columns(header, request.proba, taken)
@@ -344,7 +344,7 @@ def _encode(
     bad.add(unknown, request.y, "unknown label", cell, said=known)
     if len(seen) and (codes < 0).all():
         raise UnusableInput(
-            f"no label of column {shown(request.y)} ({listed(seen, 4)}) is a class of the probability columns "
+            f"no label of column {shown(request.y)} ({listed(sorted(seen), 4)}) is a class of the probability columns "
             f"({listed(labels, 4)}); --labels names the class of each."
         )
     return labels, codes, pos_label

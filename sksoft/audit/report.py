@@ -21,7 +21,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 class AuditReport:
     """What an audit found.
 
-    Attributes
+    Parameters
     ----------
     title : str
     summary : dict
@@ -36,6 +36,15 @@ class AuditReport:
         The parameters of the audit, and the temperatures of the folds.
     provenance : dict of str -> str
         Versions, time, hashes.
+
+    Examples
+    --------
+    >>> from sksoft.audit import audit
+    >>> report = audit([0, 1, 0, 1], [0.2, 0.7, 0.4, 0.9], n_resamples=0)
+    >>> report.severity, report.finding("SKS101").outcome
+    ('none', 'passed')
+    >>> print(report.to_csv("decomposition").splitlines()[0])
+    score,value,miscalibration,discrimination,uncertainty,method
     """
 
     title: str
@@ -46,7 +55,22 @@ class AuditReport:
     provenance: dict[str, str]
 
     def finding(self, code: str) -> Finding:
-        """The finding with this code; KeyError where there is none."""
+        """Look up a finding.
+
+        Parameters
+        ----------
+        code : str
+            Such as ``'SKS201'``.
+
+        Returns
+        -------
+        finding : Finding
+
+        Raises
+        ------
+        KeyError
+            If there is no such code.
+        """
         for finding in self.findings:
             if finding.code == code:
                 return finding
@@ -63,17 +87,35 @@ class AuditReport:
         return [finding for finding in self.findings if finding.outcome == FLAGGED]
 
     def to_frame(self) -> pd.DataFrame:
-        """Findings as a data frame, one row each."""
+        """Give the findings as a data frame.
+
+        Returns
+        -------
+        frame : DataFrame
+            One row each, with the fields of :class:`Finding`.
+        """
         return pd.DataFrame([finding.to_dict() for finding in self.findings])
 
     def to_html(self) -> str:
-        """One page that needs nothing from elsewhere: no script, no remote asset; everything from the data escaped."""
+        """Render one page that needs nothing from elsewhere.
+
+        Returns
+        -------
+        html : str
+            No script, no remote asset; everything from the data escaped.
+        """
         from sksoft.audit.page import render
 
         return render(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain dictionaries, lists, text and numbers, with the version of the schema."""
+        """Give everything as plain dictionaries, lists, text and numbers.
+
+        Returns
+        -------
+        content : dict
+            With ``schema`` and ``schema_version``; NaN is None, infinity the text "inf" or "-inf".
+        """
         return {
             "schema": SCHEMA,
             "schema_version": SCHEMA_VERSION,
@@ -87,17 +129,27 @@ class AuditReport:
         }
 
     def to_json(self) -> str:
-        """:meth:`to_dict` as JSON (RFC 8259): NaN is null, infinity is the text "inf" or "-inf"."""
+        """Give :meth:`to_dict` as JSON.
+
+        Returns
+        -------
+        json : str
+            RFC 8259: without NaN and Infinity.
+        """
         return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
     def to_csv(self, table: str = "groups") -> str:
-        """One table as CSV that a spreadsheet does not take for formulas.
+        """Give one table as CSV that a spreadsheet does not take for formulas.
 
         Parameters
         ----------
         table : str, default='groups'
             ``'findings'`` or a name in :attr:`frames`. Text that begins with ``= + - @``, a tab or a carriage return
             gets a ``'`` in front; numbers are as they are.
+
+        Returns
+        -------
+        csv : str
 
         Raises
         ------

@@ -58,6 +58,11 @@ def shown(value) -> str:
     return text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 2] + "…'"
 
 
+def shown_path(path: Path) -> str:
+    """A path as messages show it: quoted, on one line, whole."""
+    return repr(str(path))
+
+
 def listed(values: Iterable, limit: int = 8) -> str:
     """The first few values as messages show them."""
     values = list(values)
@@ -102,7 +107,7 @@ def read_table(
     """
     path = Path(path)
     if path.is_dir():
-        raise UnusableInput(f"{shown(path)} is a directory, not a file.")
+        raise UnusableInput(f"{shown_path(path)} is a directory, not a file.")
     try:
         digest, n_bytes, head = _fingerprint(path)
         if head.startswith(PARQUET_MAGIC):
@@ -112,12 +117,12 @@ def read_table(
             source = _TextSource(path, encoding, gzipped=head.startswith(GZIP_MAGIC))
             n_rows, columns, broken = _read_text(source, choose, delimiter, on_rows)
     except FileNotFoundError as error:
-        raise UnusableInput(f"{shown(path)}: no such file.") from error
+        raise UnusableInput(f"{shown_path(path)}: no such file.") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UnusableInput(f"{shown(path)}: damaged gzip file ({error}).") from error
+        raise UnusableInput(f"{shown_path(path)}: damaged gzip file ({error}).") from error
     except (OSError, UnusableInput) as error:
         reason = (error.strerror or error) if isinstance(error, OSError) else error
-        raise UnusableInput(f"{shown(path)}: {reason}") from error
+        raise UnusableInput(f"{shown_path(path)}: {reason}") from error
     return Table(path.name, digest, n_bytes, n_rows, columns, broken)
 
 
@@ -133,14 +138,12 @@ def _fingerprint(path: Path) -> tuple[str, int, bytes]:
 
 
 def check_distinct(names: list[str]) -> None:
-    """UnusableInput for a column without a name or a name used twice."""
+    """UnusableInput for a name used twice; columns without a name, which trailing commas make, cannot be asked for."""
     seen: set[str] = set()
-    for number, name in enumerate(names, start=1):
+    for name in filter(None, names):
         if name in seen:
             raise UnusableInput(f"the header has more than one column named {shown(name)}.")
         seen.add(name)
-        if not name and len(names) == 1:
-            raise UnusableInput(f"the header is empty (column {number} has no name).")
 
 
 # --- Parquet ---------------------------------------------------------------------------------------------------
@@ -185,9 +188,8 @@ class _TextSource:
 
     def lines(self) -> Iterator[str]:
         with self._open() as file:
-            reader = codecs.getreader(self.encoding)(file, "strict")
             try:
-                yield from _whole_lines(reader)
+                yield from _whole_lines(file, codecs.getincrementaldecoder(self.encoding)("strict"))
             except UnicodeError as error:
                 raise self._explained(error) from error
 
@@ -208,11 +210,16 @@ class _TextSource:
         return UnusableInput(f"the text is not valid {self.encoding} ({_one_line(error)}); {hint}.")
 
 
-def _whole_lines(reader) -> Iterator[str]:
-    """Lines with their ends kept, for the csv module; only CR, LF and CRLF end a line, unlike str.splitlines."""
-    rest = ""
-    while chunk := reader.read(1 << 16):
-        pieces = (rest + chunk).split("\n")
+def _whole_lines(file, decoder) -> Iterator[str]:
+    """Lines with their ends kept, for the csv module; only LF ends a line here, unlike in str.splitlines.
+
+    The decoder is told when the file ends: a stream reader would drop a character that is cut off there.
+    """
+    rest, ended = "", False
+    while not ended:
+        chunk = file.read(1 << 16)
+        ended = not chunk
+        pieces = (rest + decoder.decode(chunk, final=ended)).split("\n")
         rest = pieces.pop()
         for piece in pieces:
             yield piece + "\n"
@@ -241,7 +248,10 @@ def _read_text(source: _TextSource, choose, delimiter, on_rows) -> tuple[int, di
         wanted = choose(header)
         return _collect(records, header, wanted, on_rows)
     except csv.Error as error:
-        raise UnusableInput(f"line {records.line_num}: {_one_line(error)} (delimiter {shown(delimiter)}).") from error
+        reason = _one_line(error)
+        if reason == "unexpected end of data":
+            reason = "a quotation mark is opened and not closed"
+        raise UnusableInput(f"line {records.line_num}: {reason} (delimiter {shown(delimiter)}).") from error
 
 
 def _chained(first: str, lines: Iterator[str]) -> Iterator[str]:

@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from sksoft.audit.table import UnusableInput, shown
+from sksoft.audit.table import UnusableInput, shown_path
 
 
 def check_writable(paths: dict[str, Path], sources: list[Path]) -> None:
@@ -19,14 +19,16 @@ def check_writable(paths: dict[str, Path], sources: list[Path]) -> None:
     taken = {source.resolve(): "the input file" for source in sources}
     for option, path in paths.items():
         if path.is_dir():
-            raise UnusableInput(f"{option} {shown(path)} is a directory, not a file.")
+            raise UnusableInput(f"{option} {shown_path(path)} is a directory, not a file.")
         if not path.parent.is_dir():
-            raise UnusableInput(f"{option} {shown(path)}: there is no folder {shown(path.parent)}.")
+            raise UnusableInput(f"{option} {shown_path(path)}: there is no folder {shown_path(path.parent)}.")
         if not os.access(path.parent, os.W_OK):
-            raise UnusableInput(f"{option} {shown(path)}: the folder {shown(path.parent)} cannot be written to.")
+            raise UnusableInput(
+                f"{option} {shown_path(path)}: the folder {shown_path(path.parent)} cannot be written to."
+            )
         other = taken.setdefault(path.resolve(), option)
         if other != option:
-            raise UnusableInput(f"{option} {shown(path)} is also {other}.")
+            raise UnusableInput(f"{option} {shown_path(path)} is also {other}.")
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -1,0 +1,73 @@
+"""Predictions with known properties, as arrays and as files."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from sksoft.audit import audit
+
+
+@pytest.fixture(scope="session")
+def calibrated():
+    """4000 binary predictions that are calibrated by construction, with two independent features."""
+    rng = np.random.default_rng(7)
+    proba = rng.uniform(size=4000)
+    return {
+        "y_true": np.where(rng.uniform(size=4000) < proba, "yes", "no"),
+        "y_proba": proba,
+        "pos_label": "yes",
+        "sensitive_features": {"sex": rng.choice(["F", "M"], 4000), "site": rng.choice(["a", "b", "c"], 4000)},
+    }
+
+
+@pytest.fixture(scope="session")
+def multiclass():
+    """3000 calibrated predictions of four classes, with weights some of which are zero."""
+    rng = np.random.default_rng(8)
+    proba = rng.dirichlet(np.ones(4), 3000)
+    codes = (rng.uniform(size=(3000, 1)) > proba.cumsum(axis=1)).sum(axis=1)
+    return {
+        "y_true": np.array(["w", "x", "y", "z"])[codes],
+        "y_proba": proba,
+        "sensitive_features": rng.choice(["F", "M"], 3000),
+        "sample_weight": rng.integers(0, 3, 3000),
+    }
+
+
+@pytest.fixture(scope="session")
+def report(calibrated):
+    return audit(**calibrated, n_resamples=199, thresholds=(0.3, 0.6))
+
+
+@pytest.fixture(scope="session")
+def multiclass_report(multiclass):
+    return audit(**multiclass, n_resamples=199)
+
+
+@pytest.fixture(scope="session")
+def prediction_rows():
+    """Function that gives n rows y, p_a, p_b, sex of calibrated predictions."""
+
+    def rows(n, seed=0, group=lambda i: "FM"[i % 2]):
+        rng = np.random.default_rng(seed)
+        proba = rng.uniform(size=n).round(4)
+        return [
+            ["b" if u < p else "a", f"{1 - p:.4f}", f"{p:.4f}", group(i)]
+            for i, (p, u) in enumerate(zip(proba, rng.uniform(size=n)))
+        ]
+
+    return rows
+
+
+@pytest.fixture
+def write_csv(tmp_path):
+    """Write rows under a header as CSV, quoted where needed; returns the path."""
+
+    def write(rows, header=("y", "p_a", "p_b", "sex"), name="predictions.csv", encoding="utf-8", delimiter=","):
+        path = tmp_path / name
+        with path.open("w", encoding=encoding, newline="") as file:
+            csv.writer(file, delimiter=delimiter).writerows([header, *rows])
+        return path
+
+    return write

@@ -1,0 +1,150 @@
+"""Every check can be flagged, can pass, and knows when it cannot say."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sksoft.audit import Exclusions, Limits, audit
+from sksoft.audit.checks import CHECKS, check, severity_of
+
+RNG = np.random.default_rng(6)
+N = 4000
+P = RNG.uniform(0.02, 0.98, size=N)
+Y = (RNG.uniform(size=N) < P).astype(int)
+SEX = RNG.choice(["F", "M"], N)
+
+
+def outcomes(y=Y, p=P, **options):
+    report = audit(y, p, **{"n_resamples": 199, **options})
+    return {f.code: (f.outcome, f.severity) for f in report.findings}
+
+
+def exclusions(n_rows, by_group):
+    n = sum(out for _, _, out, _ in by_group)
+    rows = pd.DataFrame({"row": range(1, n + 1), "column": "p", "reason": "NaN", "value": "'nan'"})
+    table = pd.DataFrame(
+        [("sex", g, size, out, out / size, p, p) for g, size, out, p in by_group],
+        columns=["feature", "group", "rows", "excluded", "share", "p_value", "p_value_holm"],
+    )
+    return Exclusions(n_rows, rows, table)
+
+
+def test_codes_are_stable():
+    assert list(CHECKS) == [
+        *("SKS001", "SKS002", "SKS003", "SKS004", "SKS101", "SKS102"),
+        *("SKS201", "SKS202", "SKS203", "SKS204", "SKS301", "SKS302", "SKS303", "SKS401", "SKS402", "SKS403"),
+    ]
+    with pytest.raises(ValueError, match="SKS001 is taken"):
+        check("SKS001", "Again")(lambda evidence: None)
+    assert all(entry.question.endswith("?") for entry in CHECKS.values())
+
+
+def test_calibrated_and_fair_passes():
+    found = outcomes(sensitive_features=SEX)
+    not_applicable = {"SKS001", "SKS002", "SKS004"}
+    assert {code for code, (outcome, _) in found.items() if outcome == "not applicable"} == not_applicable
+    assert {outcome for code, (outcome, _) in found.items() if code not in not_applicable} <= {
+        "passed",
+        "insufficient evidence",
+    }
+
+
+def test_without_groups_their_checks_do_not_apply():
+    found = outcomes()
+    for code in ("SKS301", "SKS302", "SKS303", "SKS401", "SKS402", "SKS403"):
+        assert found[code] == ("not applicable", "none")
+    assert outcomes(recalibrate=False)["SKS204"] == ("not applicable", "none")
+
+
+def test_rows_left_out():
+    even = exclusions(N + 20, [("F", 2000, 10, 1.0), ("M", 2020, 10, 1.0)])
+    found = outcomes(exclusions=even)
+    assert (found["SKS001"][0], found["SKS002"][0]) == ("passed", "passed")
+    uneven = exclusions(N + 100, [("F", 2000, 99, 1e-9), ("M", 2100, 1, 1e-9)])
+    found = outcomes(exclusions=uneven)
+    assert (found["SKS001"], found["SKS002"]) == (("flagged", "medium"), ("flagged", "high"))
+    assert outcomes(exclusions=exclusions(N + 900, [("F", 4900, 900, 1.0)]))["SKS001"] == ("flagged", "high")
+
+
+def test_rare_class_is_insufficient_evidence():
+    assert outcomes(np.r_[np.zeros(3990), np.ones(10)], np.full(N, 0.0025))["SKS003"] == (
+        "insufficient evidence",
+        "none",
+    )
+
+
+def test_concentrated_weights():
+    assert outcomes(sample_weight=np.ones(N))["SKS004"][0] == "passed"
+    assert outcomes(sample_weight=np.r_[np.full(50, 1000.0), np.ones(N - 50)])["SKS004"] == ("flagged", "low")
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_impossible_truth(columns):
+    p = P.copy()
+    row = np.flatnonzero(Y == 1)[0]
+    p[row] = 0.0
+    proba = [p, np.column_stack([1 - p, p]), np.column_stack([1 - p, p, np.zeros(N)])][columns - 1]
+    found = outcomes(Y, proba, labels=[0, 1, 2][: max(columns, 2)])
+    assert found["SKS101"] == ("flagged", "high")
+    assert found["SKS204"][0] == "not applicable"
+
+
+def test_worse_than_base_rates():
+    assert outcomes(Y, 1 - P)["SKS102"] == ("flagged", "high")
+    assert outcomes(Y, np.full(N, Y.mean()))["SKS102"][0] == "insufficient evidence"
+
+
+def test_miscalibrated_and_over_confident():
+    sharp = P**3 / (P**3 + (1 - P) ** 3)
+    found = outcomes(Y, sharp)
+    assert found["SKS201"] == ("flagged", "high")
+    assert found["SKS202"] == ("flagged", "high")
+    assert found["SKS204"][0] == "flagged"
+    assert outcomes(Y, P**1.5)["SKS203"] == ("flagged", "high")
+
+
+def test_under_confidence_is_called_so():
+    flat = P**0.3 / (P**0.3 + (1 - P) ** 0.3)
+    assert audit(Y, flat, n_resamples=0).finding("SKS202").evidence.startswith("under-confident")
+
+
+def test_one_group_miscalibrated():
+    p = np.where(SEX == "F", P, P**1.6)
+    found = outcomes(Y, p, sensitive_features=SEX)
+    assert found["SKS301"] == ("flagged", "high")
+    assert found["SKS302"] == ("flagged", "high")
+
+
+def test_small_groups_are_not_judged():
+    group = np.array(["rare"] * 20 + ["common"] * (N - 20))
+    found = outcomes(sensitive_features=group)
+    assert found["SKS303"] == ("insufficient evidence", "none")
+    assert found["SKS401"][0] == "insufficient evidence"
+
+
+def test_decision_gaps():
+    group = np.where(np.arange(N) % 2 == 0, "A", "B")
+    p = np.where(group == "A", P, P * 0.5)
+    found = outcomes(Y, p, sensitive_features=group)
+    assert found["SKS401"] == ("flagged", "high")
+    assert found["SKS402"] == ("flagged", "high")
+    generous = outcomes(Y, p, sensitive_features=group, limits=Limits(rate_gap=0.99, selection_ratio=0.0))
+    assert (generous["SKS401"][0], generous["SKS402"][0]) == ("passed", "passed")
+
+
+def test_beyond_the_limit_without_being_clear_is_insufficient_evidence():
+    group = np.array(["A"] * 55 + ["B"] * 55)
+    y, p = np.arange(110) % 2, np.r_[np.repeat([0.9, 0.1], [20, 35]), np.repeat([0.9, 0.1], [26, 29])]
+    finding = audit(y, p, sensitive_features=group, n_resamples=49).finding("SKS401")
+    assert (finding.outcome, finding.severity) == ("insufficient evidence", "none")
+    assert "ratio 0.769" in finding.evidence
+
+
+def test_few_rows_decide_nothing():
+    found = outcomes([0, 1, 0, 1], [0.2, 0.7, 0.4, 0.9])
+    for code in ("SKS102", "SKS201", "SKS202", "SKS203", "SKS204"):
+        assert found[code] == ("insufficient evidence", "none")
+
+
+def test_severity_of():
+    assert [severity_of(x, (1, 2, 3)) for x in (0.9, 1, 2.5, 3)] == ["none", "low", "medium", "high"]

@@ -1,0 +1,67 @@
+"""The embedded data are the published ones; the demonstration does what its report says."""
+
+import gzip
+from contextlib import nullcontext
+
+import pandas as pd
+import pytest
+
+from sksoft.audit.cli import main
+from sksoft.audit.demo import CATEGORICAL, POSITIVE, TARGET, demonstrate, load_adult
+
+
+@pytest.fixture(scope="module")
+def adult():
+    return load_adult()[0]
+
+
+def test_published_counts(adult):
+    """UCI: 32561 and 16281 rows, 7841 and 3846 of them above 50K."""
+    counts = adult.groupby("split")[TARGET].agg(["size", lambda labels: (labels == POSITIVE).sum()])
+    assert counts.loc["train"].tolist() == [32561, 7841]
+    assert counts.loc["test"].tolist() == [16281, 3846]
+    assert adult["sex"].isin(["Female", "Male"]).all()
+    assert adult[CATEGORICAL].isna().any(axis=1).sum() == 3620
+
+
+def test_same_as_the_source(adult, shared_data):
+    for part in ("train", "test"):
+        with gzip.open(shared_data / "fairness" / f"adult_{part}.csv.gz", "rt") as file:
+            source = pd.read_csv(file, dtype=str, keep_default_na=False).drop(columns="fnlwgt")
+        ours = adult[adult["split"] == part].drop(columns="split").reset_index(drop=True)
+        numeric = ours.select_dtypes("number").columns
+        pd.testing.assert_frame_equal(ours[numeric], source[numeric].astype(float))
+        texts = [name for name in ours if name not in numeric]
+        assert (ours[texts].fillna("?") == source[texts]).all(axis=None)
+
+
+def test_data_carry_their_licence():
+    from importlib.resources import files
+
+    folder = files("sksoft.audit") / "data"
+    said = folder.joinpath("README.md").read_text(encoding="utf-8")
+    for wanted in ("CC BY 4.0", "UCI", "10.24432/C5XW20", "fnlwgt"):
+        assert wanted in said
+    assert len(folder.joinpath("adult.csv.gz").read_bytes()) < 600_000
+
+
+def test_model_is_fitted_to_its_proof_and_predicts_well():
+    demo = demonstrate(lambda name: nullcontext())
+    assert demo.labels == ["<=50K", ">50K"]
+    assert len(demo.y_true) == len(demo.y_proba) == len(demo.sensitive_features) == 16281
+    accuracy = ((demo.y_proba[:, 1] > 0.5) == (demo.y_true == POSITIVE)).mean()
+    assert accuracy > 0.84
+    assert "duality gap" in demo.provenance["proof_of_fit"]
+
+
+def test_command(tmp_path, capsys):
+    output = tmp_path / "report.html"
+    assert main(["audit", "--demo", "--output", str(output)]) == 0
+    captured = capsys.readouterr()
+    assert "checks flagged" in captured.out
+    assert "Choosing C" in captured.err
+    page = output.read_text(encoding="utf-8")
+    assert output.stat().st_size < 1_000_000
+    for wanted in ("CC BY 4.0", "Female × Black", "standard error", "choice of C", "sksoft audit --demo --output"):
+        assert wanted in page
+    assert main(["audit", "--demo", "--quiet", "-o", str(output), "--fail-on", "high"]) == 1
