@@ -333,6 +333,7 @@ def _encode(
     bad.add(missing, request.y, "no label", cell, said="there is no label")
     seen = column[~missing & ~bad.mask()].unique().tolist()
     labels = split_list(request.labels, "--labels") if request.labels else None
+    pos_label: str | None
     if len(names) == 1:
         labels, pos_label = _two_classes(seen, labels, names[0], request, bad)
     else:

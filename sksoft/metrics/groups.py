@@ -233,7 +233,8 @@ def _point_estimates(level: Level, table, cell_sums, weight_type) -> dict[str, n
 def _gap_to_rest(sums, frequency: bool) -> tuple[np.ndarray, np.ndarray]:
     """Mean residual of each group minus that of all other rows, and its two-sided Wald p-value; NaN without
     others."""
-    rest = {name: values.sum() - values for name, values in sums.items()}
+    with np.errstate(invalid="ignore"):  # an infinite log-loss, which has no part in the gap
+        rest = {name: values.sum() - values for name, values in sums.items()}
     (mean, variance), (rest_mean, rest_variance) = (
         _residual_moments(sums, frequency),
         _residual_moments(rest, frequency),
