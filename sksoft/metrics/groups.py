@@ -231,10 +231,9 @@ def _point_estimates(level: Level, table, cell_sums, weight_type) -> dict[str, n
 
 
 def _gap_to_rest(sums, frequency: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Mean residual of each group minus that of all other rows, and its two-sided Wald p-value; NaN without
-    others."""
-    with np.errstate(invalid="ignore"):  # an infinite log-loss, which has no part in the gap
-        rest = {name: values.sum() - values for name, values in sums.items()}
+    """Mean residual of each group minus that of all other rows, and its two-sided Wald p-value."""
+    moments = ("w", "w²", "rows", "score", "hit", "r²", "w²r", "w²r²")
+    rest = {name: sums[name].sum() - sums[name] for name in moments}
     (mean, variance), (rest_mean, rest_variance) = (
         _residual_moments(sums, frequency),
         _residual_moments(rest, frequency),

@@ -126,7 +126,7 @@ def _holds_missing_list(features) -> bool:
 def _as_column(values):
     """Something that :func:`pandas.factorize` takes and that boolean masks select from."""
     if isinstance(values, pd.Series):
-        return values.to_numpy() if values.dtype.kind in "biufU" else values.array
+        return values.to_numpy() if isinstance(values.dtype, np.dtype) else values.array
     if isinstance(values, pd.api.extensions.ExtensionArray | np.ndarray):
         return values
     if hasattr(values, "to_numpy"):

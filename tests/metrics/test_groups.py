@@ -140,6 +140,16 @@ def test_a_class_that_a_group_does_not_show_is_no_error():
     assert np.isfinite(table["negative_log_likelihood"]).all()
 
 
+def test_an_impossible_outcome_makes_the_log_loss_infinite_and_nothing_else():
+    y, p, group = binary()
+    p[:2], y[:2] = 0.0, 1
+    group[:2] = "x", "y"
+    table = group_calibration(y, p, group, n_resamples=9, random_state=0).set_index("group")
+    assert np.isinf(table["negative_log_likelihood"]).tolist() == [True, True, True, False]
+    numbers = table.drop(index="overall").select_dtypes("number").drop(columns="negative_log_likelihood")
+    assert np.isfinite(numbers).all(axis=None)
+
+
 def test_small_groups_are_not_judged():
     y, p, group = binary(500)
     group = np.where(np.arange(500) < 10, "rare", group)
