@@ -16,6 +16,8 @@ from functools import cache
 from itertools import pairwise
 from typing import TypeVar
 
+import numpy as np
+
 from sksoft._config import effective_n_threads
 
 BLOCK_BYTES = 4 << 20
@@ -26,6 +28,7 @@ _pool: ThreadPoolExecutor | None = None
 _pool_size = 0
 _pool_lock = threading.Lock()
 _inside_block = threading.local()
+_scratch = threading.local()
 
 _blas_lock = threading.Lock()
 _blas_holders = 0
@@ -71,6 +74,18 @@ def map_blocks(work: Callable[[slice], Result], blocks: list[slice]) -> list[Res
             if not helper.cancel():
                 helper.result()
     return results
+
+
+def scratch(name: str, shape: tuple[int, int]) -> np.ndarray:
+    """A float64 buffer of this thread, not cleared, for one block's work: a fresh one would cost page faults.
+
+    It is valid until the thread asks for the same name again, so it must not leave the block.
+    """
+    buffers = _scratch.__dict__
+    size = shape[0] * shape[1]
+    if name not in buffers or buffers[name].size < size:
+        buffers[name] = np.empty(size)
+    return buffers[name][:size].reshape(shape)
 
 
 @contextmanager

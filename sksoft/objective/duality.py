@@ -27,6 +27,7 @@ References
 """
 
 import numpy as np
+from scipy import sparse
 
 from sksoft.objective.scores import Linear
 
@@ -68,7 +69,10 @@ def class_moments(batches) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x̄ (p,), t̄ (K,) and Σ aᵢ tᵢ xᵢᵀ (K, p): one sweep."""
 
     def partial(block):
-        weighted = block.target.dense() * block.weights[:, None]
-        return np.asarray(block.X.T @ block.weights), weighted.sum(axis=0), np.asarray(block.X.T @ weighted).T
+        weighted = block.target.weighted(block.weights)
+        target_by_x = weighted.T @ block.X
+        if sparse.issparse(target_by_x):
+            target_by_x = target_by_x.toarray()
+        return np.asarray(block.X.T @ block.weights), np.asarray(weighted.sum(axis=0)), np.asarray(target_by_x)
 
     return batches.map_reduce(partial)

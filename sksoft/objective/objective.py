@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from sksoft.kernels.blocks import scratch
 from sksoft.kernels.registry import backend_for
 from sksoft.objective import duality, preconditioning
 from sksoft.objective.batches import Block, InMemory
@@ -48,7 +49,7 @@ class Objective:
 
         def partial(block: Block):
             with self.backend():
-                z = self.scores.scores(w, block.X)
+                z = self.scores.scores(w, block.X, scratch("scores", (len(block.weights), self._shape[1])))
                 kept = None if proba is None else proba[block.rows]
                 value = self.loss.evaluate(z, block.target, block.weights, residual=z, proba=kept)
                 return value, self.scores.adjoint(w, z, block.X), z.sum(axis=0)
@@ -73,7 +74,8 @@ class Objective:
         """Distributions of a block's rows at `point`: kept from its evaluation, or computed again."""
         if self._proba is not None and self._kept_for is point:
             return self._proba[block.rows]
-        return self.loss.link.predict(self.scores.scores(point.w, block.X))
+        z = self.scores.scores(point.w, block.X, scratch("proba", (len(block.weights), self._shape[1])))
+        return self.loss.link.predict(z, out=z)
 
 
 class Point:
@@ -102,8 +104,8 @@ class Point:
 
         def partial(block: Block):
             with objective.backend():
-                u = scores.tangent(self.w, v, block.X)
                 proba = objective.proba(self, block)
+                u = scores.tangent(self.w, v, block.X, scratch("scores", proba.shape))
                 return (scores.adjoint(self.w, link.jvp(proba, u, weights=block.weights, out=u), block.X),)
 
         (product,) = objective.batches.map_reduce(partial)

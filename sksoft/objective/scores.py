@@ -2,9 +2,9 @@
 
 Each offers, for a block X of n rows (w, v flat float64 vectors of length ``n_parameters``, g of shape (n, K))::
 
-    scores(w, X)       z(w), (n, K), a fresh array
-    tangent(w, v, X)   dz/dw · v, (n, K), a fresh array
-    adjoint(w, g, X)   (dz/dw)ᵀ g, (n_parameters,)
+    scores(w, X, out)       z(w), written to out (n, K) and returned
+    tangent(w, v, X, out)   dz/dw · v, written to out (n, K) and returned
+    adjoint(w, g, X)        (dz/dw)ᵀ g, (n_parameters,)
 
 with ⟨tangent(v), g⟩ = ⟨v, adjoint(g)⟩. ``penalised`` is the boolean vector of the parameters that a ridge shrinks.
 Both maps here are linear in w, so ``tangent`` is ``scores``.
@@ -13,6 +13,7 @@ Both maps here are linear in w, so ``tangent`` is ``scores``.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,20 @@ class Linear:
         intercept = matrix[:, self.n_features].copy() if self.fit_intercept else np.zeros(self.n_rows)
         return np.ascontiguousarray(matrix[:, : self.n_features]), intercept
 
-    def scores(self, w, X) -> np.ndarray:
+    def scores(self, w, X, out) -> np.ndarray:
         coef, intercept = self.unpack(w)
-        z = np.asarray(X @ coef.T)
-        z += intercept
-        if self.n_classes > 2:
-            return z
-        return np.column_stack([np.zeros(len(z)), z])
+        own = out[:, self.n_classes - self.n_rows :]
+        if sparse.issparse(X) or self.n_rows == 1:
+            own[...] = X @ coef.T
+        else:
+            np.matmul(X, coef.T, out=own)
+        own += intercept
+        if self.n_rows == 1:
+            out[:, 0] = 0.0
+        return out
 
-    def tangent(self, w, v, X) -> np.ndarray:
-        return self.scores(v, X)
+    def tangent(self, w, v, X, out) -> np.ndarray:
+        return self.scores(v, X, out)
 
     def adjoint(self, w, g, X) -> np.ndarray:
         g = g[:, self.n_classes - self.n_rows :]
@@ -100,11 +105,11 @@ class Temperature:
     def penalised(self) -> np.ndarray:
         return np.zeros(1, dtype=bool)
 
-    def scores(self, w, X) -> np.ndarray:
-        return w[0] * X
+    def scores(self, w, X, out) -> np.ndarray:
+        return np.multiply(w[0], X, out=out)
 
-    def tangent(self, w, v, X) -> np.ndarray:
-        return v[0] * X
+    def tangent(self, w, v, X, out) -> np.ndarray:
+        return np.multiply(v[0], X, out=out)
 
     def adjoint(self, w, g, X) -> np.ndarray:
         return np.array([np.vdot(g, X)])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,10 @@ class Labels:
         """p − t, in place."""
         proba[np.arange(len(self.codes)), self.codes] -= 1.0
 
-    def dense(self) -> np.ndarray:
-        """The rows tᵢ as an array of shape (n, K)."""
-        return np.eye(self.n_classes)[self.codes]
+    def weighted(self, weights: np.ndarray):
+        """The matrix of rows weightᵢ tᵢ, (n, K), sparse."""
+        n = len(self.codes)
+        return sparse.csr_array((weights, self.codes, np.arange(n + 1)), shape=(n, self.n_classes))
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,9 @@ class SoftLabels:
         """p − t, in place."""
         proba -= self.proba
 
-    def dense(self) -> np.ndarray:
-        """The rows tᵢ as an array of shape (n, K)."""
-        return self.proba
+    def weighted(self, weights: np.ndarray):
+        """The matrix of rows weightᵢ tᵢ, (n, K)."""
+        return self.proba * weights[:, None]
 
 
 Target = Labels | SoftLabels
