@@ -219,7 +219,7 @@ def entmax(scores, alpha=1.5, axis=-1, *, temperature=1.0, mask=None, empty="rai
     >>> entmax([0.0, 1.0, 2.5]).round(3)
     array([0.  , 0.05, 0.95])
     """
-    if not isinstance(alpha, Real) or not 1.0 <= alpha <= 2.0:
+    if not isinstance(alpha, Real) or not 1.0 <= float(alpha) <= 2.0:
         raise ValueError(
             f"The 'alpha' parameter of entmax must be a float in the range [1.0, 2.0]. Got {alpha!r} instead."
         )

@@ -26,6 +26,8 @@ LANES = 64
 NARROW = 40
 # Entries of a strip: 16 KB of float64.
 STRIP = 2048
+# Entries of a strip whose arithmetic hides the fetching of as many to come.
+RUN = 256
 # Width of the square blocks that are transposed, and of a cache line.
 VECTOR_BYTES, LINE_BYTES = 32, 64
 
@@ -146,8 +148,12 @@ def exponentials(panel, n, top, total, ahead, tiled):
         for k in range(row.size):
             row[k] = row[k] - largest
     flat = panel[:n].reshape(-1)
-    for j in range(flat.size):
-        flat[j] = exp(flat[j])
+    for start in range(0, flat.size, RUN):
+        run = flat[start : start + RUN]
+        for j in range(start, start + run.size, LINE_BYTES // panel.itemsize):
+            _prefetch(ahead, j)
+        for j in range(run.size):
+            run[j] = exp(run[j])
     for i in range(n):
         total[i] = sum_of(panel[i])
 
