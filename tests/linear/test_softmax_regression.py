@@ -156,10 +156,10 @@ def test_boolean_labels():
 
 
 def test_ten_thousand_classes(rng):
-    centres = rng.normal(size=(10_000, 3)) * 5
-    y = rng.permutation(10_000)
-    model = SoftmaxRegression(C=1e-2).fit(centres[y] + rng.normal(size=(10_000, 3)), y)
-    assert model.coef_.shape == (10_000, 3)
+    centres = rng.normal(size=(10_000, 2))
+    y = np.arange(20_000) % 10_000
+    model = SoftmaxRegression(C=1e-3).fit(centres[y] + rng.normal(size=(20_000, 2)), y)
+    assert model.coef_.shape == (10_000, 2)
     assert model.converged_
     assert model.gap_ <= 1e-6 * model.objective_
 
