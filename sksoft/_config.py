@@ -61,6 +61,10 @@ def config_context(*, backend: str | None = None, n_threads: int | None = None) 
     backend, n_threads
         As in :func:`set_config`.
 
+    Yields
+    ------
+    None
+
     Examples
     --------
     >>> import sksoft
