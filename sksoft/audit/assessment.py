@@ -161,7 +161,12 @@ def audit(
                 frames["rates"], min_group_size=min_group_size, confidence_level=confidence_level
             )
     if exclusions is not None:
-        frames |= {"exclusions": exclusions.reasons(), "exclusions_by_group": exclusions.by_group}
+        rows = exclusions.rows.drop(columns="value")  # what stood there may be about a person
+        frames |= {
+            "exclusions": exclusions.reasons(),
+            "excluded_rows": rows,
+            "exclusions_by_group": exclusions.by_group,
+        }
     evidence = Evidence(predictions, frames, settings, limits or Limits(), exclusions)
     return AuditReport(
         title=title,

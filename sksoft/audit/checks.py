@@ -166,9 +166,10 @@ def rows_left_out_by_group(evidence: Evidence) -> Outcome:
     if hit.empty:
         return Outcome(PASSED, f"{percent(overall, 2)} of the rows were left out; no group clearly more", threshold)
     worst = hit.iloc[0]
+    others = f"; also {names(hit['group'].iloc[1:])}" if len(hit) > 1 else ""
     said = (
-        f"{names(hit['group'])}: of {names([worst['group']])} {percent(worst['share'], 2)} were left out, of all rows "
-        f"{percent(overall, 2)} (adjusted {equals_p(worst['p_value_holm'])})"
+        f"{names([worst['group']])} lost {percent(worst['share'], 2)} of its rows, all groups together "
+        f"{percent(overall, 2)} (adjusted {equals_p(worst['p_value_holm'])}){others}"
     )
     return Outcome(FLAGGED, said, threshold, "high")
 

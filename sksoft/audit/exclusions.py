@@ -14,6 +14,8 @@ from scipy.stats import hypergeom
 
 from sksoft.metrics.multiplicity import holm
 
+FIRST_ROWS = 5
+
 
 @dataclass(frozen=True)
 class Exclusions:
@@ -35,8 +37,8 @@ class Exclusions:
     >>> from sksoft.audit import Exclusions
     >>> rows = pd.DataFrame({"row": [7], "column": ["p"], "reason": ["NaN"], "value": ["'nan'"]})
     >>> Exclusions(10, rows, pd.DataFrame()).reasons()
-      reason  rows  share
-    0    NaN     1    0.1
+      reason  rows  share first_rows
+    0    NaN     1    0.1          7
     """
 
     n_rows: int
@@ -49,12 +51,12 @@ class Exclusions:
         Returns
         -------
         table : DataFrame
-            ``reason``, ``rows``, ``share`` of all rows of the file.
+            ``reason``, ``rows``, ``share`` of all rows of the file, ``first_rows`` (numbers of the first few).
         """
-        counts = self.rows.groupby("reason", sort=True).size().sort_values(ascending=False, kind="stable")
-        return pd.DataFrame(
-            {"reason": counts.index, "rows": counts.to_numpy(), "share": counts.to_numpy() / self.n_rows}
-        )
+        by_reason = self.rows.groupby("reason", sort=True)["row"]
+        table = by_reason.agg(rows="size", first_rows=lambda rows: ", ".join(map(str, sorted(rows)[:FIRST_ROWS])))
+        table = table.sort_values("rows", ascending=False, kind="stable").reset_index()
+        return table.assign(share=table["rows"] / self.n_rows)[["reason", "rows", "share", "first_rows"]]
 
 
 COLUMNS = ["feature", "group", "rows", "excluded", "share", "p_value", "p_value_holm"]

@@ -124,7 +124,8 @@ def _findings(report: AuditReport) -> Markup:
     columns = [Column(name, numeric=False) for name in ("Code", "Outcome", "Check", "Evidence and threshold")]
     about = (
         "Flagged means statistically clear and large enough to matter, with the severity shown. “Insufficient "
-        "evidence” is not a pass: the data are too few to say."
+        "evidence” is not a pass: the data are too few to say. Brackets hold "
+        f"{percent(report.settings['confidence_level'], 0)} intervals."
     )
     return joined([tag("p", about), table("", columns, rows, "findings")])
 

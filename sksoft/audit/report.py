@@ -31,7 +31,7 @@ class AuditReport:
     frames : dict of str -> DataFrame
         ``scores``, ``decomposition``, ``classes``, ``reliability``, ``groups`` (its first row is all rows) and, where
         they apply, ``reliability_top_label``, ``reliability_by_class``, ``reliability_after``, ``rates``, ``gaps``,
-        ``recalibration``, ``exclusions``, ``exclusions_by_group``.
+        ``recalibration``, ``exclusions``, ``excluded_rows``, ``exclusions_by_group``.
     settings : dict
         The parameters of the audit, and the temperatures of the folds.
     provenance : dict of str -> str

@@ -91,9 +91,9 @@ def _exclusions(report: AuditReport) -> Markup:
     parts = [
         tag("h3", "Rows left out"),
         table(
-            "Why rows were left out (the first problem of each row).",
-            _text_columns("Reason") + _number_columns("Rows", "Share"),
-            [[r["reason"], count(r["rows"]), percent(r["share"], 2)] for _, r in reasons.iterrows()],
+            "Why rows were left out: the first problem of each row; rows are numbered from 1, the header not counted.",
+            _text_columns("Reason") + _number_columns("Rows", "Share") + _text_columns("First rows"),
+            [[r["reason"], count(r["rows"]), percent(r["share"], 2), r["first_rows"]] for _, r in reasons.iterrows()],
         ),
     ]
     groups = report.frames["exclusions_by_group"]

@@ -81,7 +81,9 @@ def test_bad_row_is_left_out_on_request(run, write_csv, kind, prediction_rows):
     content = json.loads(json_path.read_text(encoding="utf-8"))
     assert content["summary"]["rows_left_out"] == 1
     assert content["summary"]["rows"] == 63
-    assert content["frames"]["exclusions"][0]["rows"] == 1
+    assert content["frames"]["exclusions"][0]["first_rows"] == "4"
+    assert content["frames"]["excluded_rows"][0]["row"] == 4
+    assert "value" not in content["frames"]["excluded_rows"][0]
 
 
 def test_several_bad_rows_name_the_first_three(run, write_csv, prediction_rows):
@@ -376,7 +378,7 @@ def test_the_group_that_lost_more_rows_is_named(run, write_csv, tmp_path, predic
     findings = {f["code"]: f for f in json.loads(json_path.read_text(encoding="utf-8"))["findings"]}
     assert findings["SKS001"]["outcome"] == "flagged"
     assert findings["SKS002"]["severity"] == "high"
-    assert "“M” 20.00% were left out" in findings["SKS002"]["evidence"]
+    assert "“M” lost 20.00% of its rows" in findings["SKS002"]["evidence"]
 
 
 def test_same_seed_same_bytes(run, write_csv, tmp_path, prediction_rows):

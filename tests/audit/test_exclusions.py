@@ -34,4 +34,4 @@ def test_no_features_and_no_rows():
     assert exclusion_shares(pd.DataFrame(), np.zeros(3, dtype=bool)).empty
     rows = pd.DataFrame({"row": [1, 2, 5], "column": "p", "reason": ["x", "z", "z"], "value": "v"})
     reasons = Exclusions(10, rows, pd.DataFrame()).reasons()
-    assert reasons.to_numpy().tolist() == [["z", 2, 0.2], ["x", 1, 0.1]]
+    assert reasons.to_numpy().tolist() == [["z", 2, 0.2, "2, 5"], ["x", 1, 0.1, "1"]]
