@@ -187,8 +187,11 @@ def _shifted(scores, temperature, mask):
     if mask is not None:
         np.copyto(shifted, -np.inf, where=~mask)
     top = shifted.max(axis=1)
-    shifted -= top[:, None]
-    shifted /= temperature
+    # Halves do not overflow where the difference does and its quotient by a temperature above 1 does not.
+    half = 0.5 if temperature > 1.0 else 1.0
+    shifted *= half
+    shifted -= half * top[:, None]
+    shifted /= half * temperature
     return shifted, top
 
 

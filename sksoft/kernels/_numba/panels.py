@@ -121,16 +121,19 @@ def _maximum(row):
 @jit
 def shift(panel, n, top, temperature, tiled):
     """Each row i to ``(row − top[i]) / temperature``, in float64 before rounding to the dtype of the panel."""
+    # halves do not overflow where the difference does and its quotient by a temperature above 1 does not
+    half = 0.5 if temperature > 1.0 else 1.0
+    divisor = half * temperature
     if tiled:
         for k in range(panel.shape[0]):
             column = panel[k]
             for i in range(LANES):
-                column[i] = (np.float64(column[i]) - np.float64(top[i])) / temperature
+                column[i] = (half * column[i] - half * top[i]) / divisor
     else:
         for i in range(n):
-            row, largest = panel[i], np.float64(top[i])
+            row, largest = panel[i], half * top[i]
             for k in range(row.size):
-                row[k] = (np.float64(row[k]) - largest) / temperature
+                row[k] = (half * row[k] - largest) / divisor
 
 
 @jit
