@@ -137,6 +137,27 @@ def audit(
         "random_state": int(random_state),
         "limits": asdict(limits or Limits()),
     }
+    frames = _measured(predictions, sensitive_features, settings, recalibrate, step)
+    if exclusions is not None:
+        rows = exclusions.rows.drop(columns="value")  # what stood there may be about a person
+        frames |= {
+            "exclusions": exclusions.reasons(),
+            "excluded_rows": rows,
+            "exclusions_by_group": exclusions.by_group,
+        }
+    evidence = Evidence(predictions, frames, settings, limits or Limits(), exclusions)
+    return AuditReport(
+        title=title,
+        summary=_summary(predictions, exclusions),
+        findings=by_urgency([check(evidence) for check in CHECKS.values()]),
+        frames=frames,
+        settings=settings,
+        provenance=environment() | {"predictions_sha256": _fingerprint(predictions)} | dict(provenance or {}),
+    )
+
+
+def _measured(predictions: Predictions, sensitive_features, settings: dict, recalibrate: bool, step: Step) -> dict:
+    """All frames of the report that come from the predictions; notes the temperatures in the settings."""
     n_rows = len(predictions.codes) if predictions.kept is None else len(predictions.kept)
     features = np.zeros(n_rows) if sensitive_features is None else sensitive_features
     frames: dict[str, pd.DataFrame] = {}
@@ -156,26 +177,15 @@ def audit(
     if sensitive_features is not None:
         with step("Decision rates"):
             partition = partition_rows(features, n_rows, predictions.kept)
-            frames["rates"] = decision_rates(predictions, partition, thresholds, confidence_level)
-            frames["gaps"] = decision_gaps(
-                frames["rates"], min_group_size=min_group_size, confidence_level=confidence_level
+            frames["rates"] = decision_rates(
+                predictions, partition, settings["thresholds"], settings["confidence_level"]
             )
-    if exclusions is not None:
-        rows = exclusions.rows.drop(columns="value")  # what stood there may be about a person
-        frames |= {
-            "exclusions": exclusions.reasons(),
-            "excluded_rows": rows,
-            "exclusions_by_group": exclusions.by_group,
-        }
-    evidence = Evidence(predictions, frames, settings, limits or Limits(), exclusions)
-    return AuditReport(
-        title=title,
-        summary=_summary(predictions, exclusions),
-        findings=by_urgency([check(evidence) for check in CHECKS.values()]),
-        frames=frames,
-        settings=settings,
-        provenance=environment() | {"predictions_sha256": _fingerprint(predictions)} | dict(provenance or {}),
-    )
+            frames["gaps"] = decision_gaps(
+                frames["rates"],
+                min_group_size=settings["min_group_size"],
+                confidence_level=settings["confidence_level"],
+            )
+    return frames
 
 
 def _check_parameters(thresholds, n_bins, strategy, confidence_level, random_state) -> Sequence[float]:

@@ -4,7 +4,7 @@ import base64
 import hashlib
 from importlib.resources import files
 
-from sksoft.audit import sections
+from sksoft.audit import group_sections, sections
 from sksoft.audit.findings import FLAGGED, INSUFFICIENT, NOT_APPLICABLE, OUTCOMES, PASSED
 from sksoft.audit.formatting import count, number, percent
 from sksoft.audit.markup import Column, Markup, joined, table, tag
@@ -43,8 +43,8 @@ def render(report: AuditReport) -> str:
         "data": sections.data(report),
         "scores": sections.scores(report),
         "reliability": sections.reliability(report),
-        "groups": sections.groups(report),
-        "decisions": sections.decisions(report),
+        "groups": group_sections.groups(report),
+        "decisions": group_sections.decisions(report),
         "recalibration": sections.recalibration(report),
         "provenance": _provenance(report),
         "limits": _limits(report),
