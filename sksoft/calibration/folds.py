@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from sksoft.kernels import splitmix
+
 
 def content_folds(X, codes: np.ndarray, n_folds: int) -> np.ndarray:
     """The fold of each row, (n,), in 0 … n_folds − 1.
@@ -20,7 +22,7 @@ def content_folds(X, codes: np.ndarray, n_folds: int) -> np.ndarray:
     codes : ndarray (n,), intp, the class of each row
     n_folds : int >= 2
     """
-    _, distinct = np.unique(row_keys(X) ^ _mix(codes.astype(np.uint64) + np.uint64(1)), return_inverse=True)
+    _, distinct = np.unique(row_keys(X) ^ splitmix.mix(codes.astype(np.uint64) + np.uint64(1)), return_inverse=True)
     first = np.unique(distinct, return_index=True)[1]
     # Distinct rows stand in key order; a stable sort by class keeps that order within each class.
     by_class = np.argsort(codes[first], kind="stable")
@@ -35,29 +37,22 @@ def row_keys(X) -> np.ndarray:
         X = sparse.csr_array(X)
         terms = _bits(X.data) * _column_factors(X.shape[1])[X.indices]
         sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
-        return _mix(sums[X.indptr[1:]] - sums[X.indptr[:-1]])
+        return splitmix.mix(sums[X.indptr[1:]] - sums[X.indptr[:-1]])
     if hasattr(X, "to_pandas"):
         X = X.to_pandas()
     if not isinstance(X, pd.DataFrame):
         X = np.asarray(X)
         if X.dtype.kind in "biuf":
             X = X.reshape(len(X), -1).astype(np.float64)
-            return _mix((_bits(X) * _column_factors(X.shape[1])).sum(axis=1, dtype=np.uint64))
+            return splitmix.mix((_bits(X) * _column_factors(X.shape[1])).sum(axis=1, dtype=np.uint64))
         X = pd.DataFrame(X.reshape(len(X), -1))
     return pd.util.hash_pandas_object(X, index=False).to_numpy()
 
 
 def _bits(values) -> np.ndarray:
     """Mixed bits of float64 values; zero, of either sign, gives zero, as an entry that is not stored."""
-    return _mix((np.asarray(values, dtype=np.float64) + 0.0).view(np.uint64))
+    return splitmix.mix((np.asarray(values, dtype=np.float64) + 0.0).view(np.uint64))
 
 
 def _column_factors(n_columns: int) -> np.ndarray:
-    return _mix(np.arange(1, n_columns + 1, dtype=np.uint64)) | np.uint64(1)
-
-
-def _mix(x: np.ndarray) -> np.ndarray:
-    """The finaliser of splitmix64 (Steele, Lea, Flood, OOPSLA 2014), a bijection that sends 0 to 0."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    return splitmix.mix(np.arange(1, n_columns + 1, dtype=np.uint64)) | np.uint64(1)

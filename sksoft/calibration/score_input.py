@@ -4,8 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_array
 
 from sksoft._validation import InvalidParameterError
-
-ROW_SUM_TOLERANCE = 1e-4
+from sksoft.metrics.predictions import ROW_SUM_TOLERANCE
 
 
 def as_logits(X, input: str, name: str) -> np.ndarray:
@@ -27,7 +26,7 @@ def as_logits(X, input: str, name: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        For NaN or infinite values, probabilities outside [0, 1] or rows that do not sum to one within 1e-4.
+        For NaN or infinite values, probabilities outside [0, 1] or rows that do not sum to one within 1e-3.
     """
     X = check_array(X, dtype=np.float64, ensure_2d=False, estimator=name, input_name="X")
     if X.ndim == 1 or X.shape[1] == 1:

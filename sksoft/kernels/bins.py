@@ -10,6 +10,7 @@ one.
 
 import numpy as np
 
+from sksoft.kernels import splitmix
 from sksoft.kernels.registry import kernel
 
 # What the first axis of a table of sums holds.
@@ -211,30 +212,20 @@ def bootstrap_sums(values, starts, *, seed, resamples, weights=None):
 # Distribution function of Poisson(1) at 0, 1, …, 11; beyond, less than the resolution of a draw is left.
 POISSON = np.exp(-1.0) * np.cumsum(1.0 / np.cumprod(np.maximum(np.arange(12.0), 1.0)))
 
-_STEP, _MIX_1, _MIX_2 = (np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 RESOLUTION = 2.0**-32
 
 
 def uniforms(seed: int, resample: int, n_rows: int) -> np.ndarray:
-    """Uniform numbers on [0, 1) in steps of 2⁻³², one per row: splitmix64 [1]_ as a counter-based generator.
+    """Uniform numbers on [0, 1) in steps of 2⁻³², one per row: splitmix64 as a counter-based generator.
 
     The stream of a resample starts at a hash of (seed, resample) and row i reads its i-th output.
-
-    .. [1] G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014,
-       figure 17.
     """
-    counters = np.arange(1, n_rows + 1, dtype=np.uint64) * _STEP
+    counters = np.arange(1, n_rows + 1, dtype=np.uint64) * splitmix.STEP
     state = stream_starts(seed, range(resample, resample + 1))
-    return (_mixed(state + counters) >> np.uint64(32)) * RESOLUTION
+    return (splitmix.mix(state + counters) >> np.uint64(32)) * RESOLUTION
 
 
 def stream_starts(seed: int, resamples: range) -> np.ndarray:
     """State from which the draws of each resample are counted, (len(resamples),) uint64."""
-    keys = [(seed + (resample + 1) * int(_MIX_2)) % 2**64 for resample in resamples]
-    return _mixed(np.array(keys, dtype=np.uint64))
-
-
-def _mixed(state: np.ndarray) -> np.ndarray:
-    state = (state ^ (state >> np.uint64(30))) * _MIX_1
-    state = (state ^ (state >> np.uint64(27))) * _MIX_2
-    return state ^ (state >> np.uint64(31))
+    keys = [(seed + (resample + 1) * int(splitmix.FACTOR_2)) % 2**64 for resample in resamples]
+    return splitmix.mix(np.array(keys, dtype=np.uint64))
