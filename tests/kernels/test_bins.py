@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sksoft.kernels import bins
+from sksoft.kernels import bins, splitmix
 
 
 def looped_sums(scores, hits, edges, weights, groups, n_groups):
@@ -51,8 +51,8 @@ def test_class_sums_are_those_of_each_class_against_the_rest():
 def test_splitmix64_gives_its_published_numbers():
     # First outputs for seed 1234567, https://rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64
     published = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
-    counters = np.arange(1, 5, dtype=np.uint64) * bins._STEP
-    assert bins._mixed(np.uint64(1234567) + counters).tolist() == published
+    counters = np.arange(1, 5, dtype=np.uint64) * splitmix.STEP
+    assert splitmix.mix(np.uint64(1234567) + counters).tolist() == published
 
 
 def test_draws_are_uniform_and_independent_of_each_other():
