@@ -24,8 +24,8 @@ from sksoft.kernels._numba.exp import exp, ordered, unordered
 LANES = 64
 # Up to this many columns a tile of float64 and its accumulators stay in 32 KB.
 NARROW = 40
-# Entries of a strip: 16 KB of float64.
-STRIP = 2048
+# Entries of a strip: 8 KB of float64, so that rows to come and results fit beside it.
+STRIP = 1024
 # Entries of a strip whose arithmetic hides the fetching of as many to come.
 RUN = 256
 # Width of the square blocks that are transposed, and of a cache line.
@@ -60,18 +60,27 @@ def put(panel, i, k, value, tiled):
 
 
 @jit
-def load(rows, mask, panel, tiled):
-    """Copy `rows` (n, K) into `panel`: −inf where `mask` (n, K) is False, or all where it is empty."""
+def load(rows, mask, panel, top, tiled):
+    """Copy `rows` (n, K) into `panel`: −inf where `mask` (n, K) is False, or all where it is empty; maxima to `top`.
+
+    A NaN is disregarded by a maximum or not: what follows finds it in the sum.
+    """
+    n = rows.shape[0]
     if tiled:
         _transpose_in(rows, panel)
     else:
-        for i in range(rows.shape[0]):
-            panel[i] = rows[i]
+        for i in range(n):
+            top[i] = _copy_and_maximum(rows[i], panel[i])
     if mask.size > 0:
-        for i in range(rows.shape[0]):
+        for i in range(n):
             for k in range(rows.shape[1]):
                 if not mask[i, k]:
                     put(panel, i, k, -np.inf, tiled)
+    if tiled:
+        _maxima_of_tile(panel, top)
+    elif mask.size > 0:
+        for i in range(n):
+            top[i] = _copy_and_maximum(panel[i], panel[i])
 
 
 @jit
@@ -87,15 +96,10 @@ def store(panel, factor, rows, tiled):
 
 
 @jit
-def maxima(panel, n, top, tiled):
-    """``top[i]`` = largest entry of row i, NaN disregarded or not: what follows finds it in the sum."""
-    if not tiled:
-        for i in range(n):
-            top[i] = _maximum(panel[i])
-        return
-    top[:] = panel[0]
-    for k in range(0, panel.shape[0] - 3, 4):
-        a, b, c, d = panel[k], panel[k + 1], panel[k + 2], panel[k + 3]
+def _maxima_of_tile(tile, top):
+    top[:] = tile[0]
+    for k in range(0, tile.shape[0] - 3, 4):
+        a, b, c, d = tile[k], tile[k + 1], tile[k + 2], tile[k + 3]
         for i in range(LANES):
             largest = top[i]
             largest = a[i] if a[i] > largest else largest
@@ -103,18 +107,19 @@ def maxima(panel, n, top, tiled):
             largest = c[i] if c[i] > largest else largest
             largest = d[i] if d[i] > largest else largest
             top[i] = largest
-    for k in range(panel.shape[0] // 4 * 4, panel.shape[0]):
-        a = panel[k]
+    for k in range(tile.shape[0] // 4 * 4, tile.shape[0]):
+        a = tile[k]
         for i in range(LANES):
             top[i] = a[i] if a[i] > top[i] else top[i]
 
 
 @jit(fastmath=REASSOCIATE)
-def _maximum(row):
+def _copy_and_maximum(row, target):
     largest = ordered(row[0])
-    for k in range(1, row.size):
+    for k in range(row.size):
         key = ordered(row[k])
         largest = key if key > largest else largest
+        target[k] = row[k]
     return unordered(largest, row[0])
 
 

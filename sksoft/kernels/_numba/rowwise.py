@@ -24,8 +24,7 @@ def shifted_panel(scores, mask, temperature, start, stop, panel, top, largest):
     """
     tiled = scores.shape[1] <= NARROW
     available = mask[start:stop] if mask.size > 0 else mask
-    panels.load(scores[start:stop], available, panel, tiled)
-    panels.maxima(panel, stop - start, top, tiled)
+    panels.load(scores[start:stop], available, panel, top, tiled)
     largest[:] = top
     if temperature != 1.0:
         panels.shift(panel, stop - start, top, temperature, tiled)
