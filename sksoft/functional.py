@@ -91,10 +91,12 @@ def log_softmax(scores, axis=-1, *, temperature=1.0, mask=None, empty="raise", o
 
     Parameters
     ----------
-    scores, axis, temperature, mask, out
+    scores, axis, temperature, mask
         As in :func:`softmax`.
     empty : {'raise', 'nan', 'zero', 'uniform'}, default='raise'
         What a row with nothing available gives: an error, NaN, or the logarithm of zeros or of equal probabilities.
+    out : ndarray, optional
+        As in :func:`softmax`.
 
     Returns
     -------

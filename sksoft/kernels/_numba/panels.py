@@ -24,10 +24,12 @@ from sksoft.kernels._numba.exp import exp, ordered, unordered
 LANES = 64
 # Up to this many columns a tile of float64 and its accumulators stay in 32 KB.
 NARROW = 40
+# From this many columns on a row fills registers without a strip, which would only be one more copy (measured).
+WIDE = 200
 # Entries of a strip: 8 KB of float64, so that rows to come and results fit beside it.
 STRIP = 1024
 # Entries of a strip whose arithmetic hides the fetching of as many to come.
-RUN = 256
+RUN = 512
 # Width of the square blocks that are transposed, and of a cache line.
 VECTOR_BYTES, LINE_BYTES = 32, 64
 
@@ -66,7 +68,9 @@ def load(rows, mask, panel, top, tiled):
     A NaN is disregarded by a maximum or not: what follows finds it in the sum.
     """
     n = rows.shape[0]
-    if tiled:
+    if rows.shape[1] == 2:
+        _split_pairs(rows.reshape(-1), panel[0], panel[1])
+    elif tiled:
         _transpose_in(rows, panel)
     else:
         for i in range(n):
@@ -86,13 +90,13 @@ def load(rows, mask, panel, top, tiled):
 @jit
 def store(panel, factor, rows, tiled):
     """``rows[i] = panel row i · factor[i]``."""
-    if tiled:
+    if rows.shape[1] == 2:
+        _join_pairs(panel[0], panel[1], factor, rows.reshape(-1))
+    elif tiled:
         _transpose_out(panel, factor, rows)
     else:
         for i in range(rows.shape[0]):
-            source, scale, target = panel[i], factor[i], rows[i]
-            for k in range(source.size):
-                target[k] = source[k] * scale
+            scaled(panel[i], factor[i], rows[i])
 
 
 @jit
@@ -155,15 +159,59 @@ def exponentials(panel, n, top, total, ahead, tiled):
         row, largest = panel[i], top[i]
         for k in range(row.size):
             row[k] = row[k] - largest
-    flat = panel[:n].reshape(-1)
+    flat = panel[:n].reshape(-1)  # one run: no remainder of a register in every row
     for start in range(0, flat.size, RUN):
         run = flat[start : start + RUN]
-        for j in range(start, start + run.size, LINE_BYTES // panel.itemsize):
-            _prefetch(ahead, j)
+        _prefetch_run(ahead, start, run.size)
         for j in range(run.size):
             run[j] = exp(run[j])
     for i in range(n):
         total[i] = sum_of(panel[i])
+
+
+@jit
+def exponentials_of_row(row, largest, target, ahead):
+    """``exp(row − largest)`` into `target`, which must not be `row`; returns its float64 sum."""
+    total = 0.0
+    for start in range(0, row.size, RUN):
+        run = row[start : start + RUN]
+        _prefetch_run(ahead, start, run.size)
+        total += _exponentials_into(run, largest, target[start : start + RUN])
+    return total
+
+
+@jit
+def _prefetch_run(ahead, start, n):
+    for j in range(start, start + n, LINE_BYTES // ahead.itemsize):
+        _prefetch(ahead, j)
+
+
+@jit(fastmath=REASSOCIATE)
+def _exponentials_into(run, largest, target):
+    """Its own function: a loop that might write what it reads is not vectorised."""
+    total = 0.0
+    for k in range(run.size):
+        x = exp(run[k] - largest)
+        target[k] = x
+        total += np.float64(x)
+    return total
+
+
+@jit(fastmath=REASSOCIATE)
+def maximum_of(row):
+    """Largest entry of a 1-D array; a NaN is disregarded or not."""
+    largest = ordered(row[0])
+    for k in range(row.size):
+        key = ordered(row[k])
+        largest = key if key > largest else largest
+    return unordered(largest, row[0])
+
+
+@jit
+def scaled(row, factor, target):
+    """``target = row · factor``."""
+    for k in range(row.size):
+        target[k] = row[k] * factor
 
 
 @jit
@@ -210,6 +258,24 @@ def sum_of(row):
     for k in range(row.size):
         total += np.float64(row[k])
     return total
+
+
+@jit
+def _split_pairs(pairs, first, second):
+    """Two columns: a stride known to LLVM, which it vectorises; 0 in the lanes that are left."""
+    n = pairs.size // 2
+    for i in range(n):
+        first[i] = pairs[2 * i]
+        second[i] = pairs[2 * i + 1]
+    first[n:] = 0.0
+    second[n:] = 0.0
+
+
+@jit
+def _join_pairs(first, second, factor, pairs):
+    for i in range(pairs.size // 2):
+        pairs[2 * i] = first[i] * factor[i]
+        pairs[2 * i + 1] = second[i] * factor[i]
 
 
 @jit

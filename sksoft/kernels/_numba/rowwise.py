@@ -9,7 +9,7 @@ from sksoft.kernels import rowwise
 from sksoft.kernels._numba import panels
 from sksoft.kernels._numba._jit import REASSOCIATE, jit
 from sksoft.kernels._numba.exp import SMALLEST_NORMAL, exp, log, log1p
-from sksoft.kernels._numba.panels import LANES, NARROW
+from sksoft.kernels._numba.panels import LANES, NARROW, WIDE
 from sksoft.kernels._numba.run import over_rows
 
 # Stand for what was not given
@@ -32,8 +32,26 @@ def shifted_panel(scores, mask, temperature, start, stop, panel, top, largest):
 
 
 @jit
+def _softmax_of_wide_rows(scores, out, empty_rows):
+    """The common case without a panel's copy of the scores: each row is read from memory once and written once."""
+    n_columns = scores.shape[1]
+    flat, strip, factor = scores.reshape(-1), np.empty(n_columns, scores.dtype), np.empty(1, scores.dtype)
+    empty_rows[:] = False
+    for i in range(scores.shape[0]):
+        largest = panels.maximum_of(scores[i])
+        total = panels.exponentials_of_row(scores[i], largest, strip, flat[(i + 1) * n_columns :])
+        if total != total and empty_rows.size > 0:
+            empty_rows[i] = _odd_maximum(scores, np.zeros((0, 0), np.bool_), i) == -np.inf
+        factor[0] = 1.0 / total
+        panels.scaled(strip, factor[0], out[i])
+
+
+@jit
 def softmax_block(scores, mask, temperature, out, empty_rows):
     n, n_columns = scores.shape
+    if n_columns >= WIDE and mask.size == 0 and temperature == 1.0:
+        _softmax_of_wide_rows(scores, out, empty_rows)
+        return
     tiled = n_columns <= NARROW
     flat = scores.reshape(-1)
     panel, height = panels.new_panel(scores)

@@ -1,11 +1,12 @@
 """The vectorised exponential and logarithm against long doubles and mpmath, and at the edges."""
 
 import mpmath
+import numba
 import numpy as np
 import pytest
 
 from sksoft.kernels._numba import exp as functions
-from sksoft.kernels._numba._jit import jit
+from sksoft.kernels._numba._jit import CONTRACT, jit
 
 
 @jit
@@ -38,10 +39,13 @@ def relative_error(got, function, x):
         return max(float(abs((mpmath.mpf(float(g)) - e) / e)) if e else abs(float(g)) for g, e in zip(got, exact))
 
 
-@pytest.mark.parametrize(("dtype", "lowest", "bound"), [("float64", -708.0, 1e-14), ("float32", -87.0, 1.2e-7)])
-def test_exp_is_accurate_on_its_whole_range(dtype, lowest, bound):
+@pytest.mark.parametrize(("dtype", "lowest"), [("float64", -708.0), ("float32", -87.0)])
+def test_exp_is_accurate_on_its_whole_range(dtype, lowest):
     x = np.concatenate([np.linspace(lowest, 0.0, 3001), -np.logspace(-20, 0, 500)]).astype(dtype)
-    assert relative_error(applied(exp_of, x), mpmath.exp, x) < bound
+    if dtype == "float32":
+        assert relative_error(applied(exp_of, x), mpmath.exp, x) < 1.2e-7
+    for part in np.array_split(np.sort(x), 20) if dtype == "float64" else []:
+        assert relative_error(applied(exp_of, part), mpmath.exp, part) < 4e-16 + 1.5e-17 * -part[0]
 
 
 @pytest.mark.parametrize(("dtype", "below"), [("float64", -708.5), ("float32", -88.0)])
@@ -71,7 +75,9 @@ def test_log1p_is_accurate_near_zero():
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_exp_is_vectorised(dtype):
     """The loop holds packed multiplications, not only scalar ones: a lost vectorisation is several times slower."""
-    exp_of(np.zeros(4, dtype), np.zeros(4, dtype))
-    (assembly,) = [a for s, a in exp_of.inspect_asm().items() if dtype in str(s)]
+    array = numba.types.Array(getattr(numba.types, dtype), 1, "C")
+    compiled = numba.njit(nogil=True, error_model="numpy", fastmath=set(CONTRACT))(exp_of.py_func)  # not from a cache
+    compiled.compile((array, array))
+    (assembly,) = compiled.inspect_asm().values()
     packed = ("vmulpd", "vfmadd", "mulpd", "fmla", "fmul") if dtype == "float64" else ("mulps", "ps\t", "ps ", ".4s")
     assert any(instruction in assembly for instruction in packed)
