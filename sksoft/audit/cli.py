@@ -157,6 +157,8 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _audit(arguments: argparse.Namespace, command: str) -> int:
+    from sksoft.audit.writing import write_all
+
     outputs = _outputs(arguments)
     progress = Progress(arguments.quiet)
     report = _report(arguments, command, progress)
@@ -166,7 +168,7 @@ def _audit(arguments: argparse.Namespace, command: str) -> int:
             "--json": report.to_json,
             "--csv": lambda: report.to_csv(arguments.csv_table),
         }
-        _write({path: texts[option]() for option, path in outputs.items()})
+        write_all({path: texts[option]() for option, path in outputs.items()})
     if not arguments.quiet:
         _print_summary(report, list(outputs.values()))
     failed = arguments.fail_on != "never" and any(f.at_least(arguments.fail_on) for f in report.findings)
@@ -242,13 +244,6 @@ def _thresholds(text: str) -> list[float]:
         return [float(item) for item in text.split(",")]
     except ValueError as error:
         raise _UsageError(f"--threshold {text!r} is not a list of numbers such as 0.3,0.5") from error
-
-
-def _write(texts: dict[Path, str]) -> None:
-    from sksoft.audit.writing import write_atomically
-
-    for path, text in texts.items():
-        write_atomically(path, text)
 
 
 def _print_summary(report, paths: list[Path]) -> None:

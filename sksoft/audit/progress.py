@@ -38,7 +38,7 @@ class Progress:
             self._status.update(text)
 
     def _spinner(self, name: str):
-        if self.quiet or not sys.stderr.isatty():
+        if self.quiet or sys.stderr is None or not sys.stderr.isatty():
             return nullcontext()
         try:
             from rich.console import Console
@@ -48,7 +48,9 @@ class Progress:
 
 
 def say(text: str, stream) -> None:
-    """Print a line, with ``?`` for what the stream cannot encode; nobody listening is no error."""
+    """Print a line, with ``?`` for what the stream cannot encode; that nobody can listen is no error."""
+    if stream is None:  # closed before this process began
+        return
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    with suppress(BrokenPipeError, ValueError):
+    with suppress(OSError, ValueError):
         print(text.encode(encoding, errors="replace").decode(encoding), file=stream, flush=True)

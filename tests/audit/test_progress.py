@@ -38,3 +38,18 @@ def test_streams_that_cannot_say_everything():
     assert ascii_stream.read() == "a ? b\n"
     ascii_stream.close()
     say("nobody listens", ascii_stream)
+    say("closed before the start", None)
+
+
+def test_standard_error_is_closed(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    with Progress().step("Thinking"):
+        pass
+
+
+def test_full_device_is_no_error():
+    class Full(io.StringIO):
+        def flush(self):
+            raise OSError(28, "No space left on device")
+
+    say("nobody listens", Full())
