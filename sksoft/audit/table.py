@@ -109,6 +109,8 @@ def read_table(
     if path.is_dir():
         raise UnusableInput(f"{shown_path(path)} is a directory, not a file.")
     try:
+        if path.exists() and not path.is_file():
+            raise UnusableInput("a pipe or device cannot be read twice, for hash and rows; save it as a file first.")
         digest, n_bytes, head = _fingerprint(path)
         if head.startswith(PARQUET_MAGIC):
             n_rows, columns = _read_parquet(path, choose)
@@ -161,7 +163,8 @@ def _read_parquet(path: Path, choose) -> tuple[int, dict]:
             check_distinct(names)
             wanted = choose(names)
             table = file.read(columns=wanted)
-        columns = {name: table.column(name).to_pandas().to_numpy() for name in wanted}
+        # Whole numbers stay whole beside missing values: as floats, long identifiers would merge.
+        columns = {name: table.column(name).to_pandas(integer_object_nulls=True).to_numpy() for name in wanted}
     except pa.ArrowException as error:
         raise UnusableInput(f"not a readable Parquet file ({_one_line(error)}).") from error
     return table.num_rows, columns
@@ -238,6 +241,10 @@ def _read_text(source: _TextSource, choose, delimiter, on_rows) -> tuple[int, di
     first = next((line for line in lines if line.strip("\r\n")), None)
     if first is None:
         raise UnusableInput("the file is empty.")
+    if "\0" in first:
+        raise UnusableInput(
+            "line 1 holds the character NUL, as text in UTF-16 does; pass --encoding, for example --encoding utf-16-le."
+        )
     delimiter = "\t" if delimiter == "\\t" else delimiter or max(DELIMITERS, key=first.count)
     if len(delimiter) != 1:
         raise UnusableInput(f"the delimiter must be one character, not {shown(delimiter)}.")
@@ -251,6 +258,8 @@ def _read_text(source: _TextSource, choose, delimiter, on_rows) -> tuple[int, di
         reason = _one_line(error)
         if reason == "unexpected end of data":
             reason = "a quotation mark is opened and not closed"
+        elif reason.startswith("new-line character"):
+            reason = "a carriage return does not end a line; save the file with LF or CRLF"
         raise UnusableInput(f"line {records.line_num}: {reason} (delimiter {shown(delimiter)}).") from error
 
 
