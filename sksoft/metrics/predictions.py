@@ -18,6 +18,9 @@ from sksoft.metrics.labels import encode_labels, sorted_labels, zero_one
 # A row of probabilities may miss 1 by this much: three printed digits, or single precision over many classes.
 ROW_SUM_TOLERANCE = 1e-3
 
+# Positive weights lie between these, so that their sums and squares neither overflow nor vanish.
+LIGHTEST, HEAVIEST = 1e-100, 1e100
+
 WEIGHT_TYPES = ("sampling", "frequency")
 
 
@@ -98,7 +101,7 @@ def check_predictions(
         Probabilities of the K >= 2 classes, rows summing to 1 within ``ROW_SUM_TOLERANCE``; or of the
         positive class.
     sample_weight : array-like (n,), optional
-        Finite, non-negative, not all zero.
+        Zeros, and numbers from 1e-100 to 1e100; not all zero.
     weight_type : {'sampling', 'frequency'}, default='sampling'
         Frequency weights must be whole numbers.
     labels : array-like (K,), optional
@@ -125,8 +128,8 @@ def check_predictions(
     if len(y_true) == 0:
         raise ValueError("Found array with 0 sample(s) in y_true while a minimum of 1 is required.")
     weights = None if sample_weight is None else check_sample_weight(sample_weight, proba)
-    if weights is not None and not weights.any():
-        raise ValueError("The 'sample_weight' parameter must have a positive entry. Got only zeros instead.")
+    if weights is not None:
+        _check_range(weights)
     if weights is not None and weight_type == "frequency" and (weights != np.floor(weights)).any():
         row = int(np.argmax(weights != np.floor(weights)))
         raise ValueError(
@@ -138,6 +141,18 @@ def check_predictions(
     else:
         predictions = _check_multiclass(y_true, proba, weights, labels)
     return predictions if weights is None else _without_zero_weights(predictions, weights)
+
+
+def _check_range(weights):
+    if not weights.any():
+        raise ValueError("The 'sample_weight' parameter must have a positive entry. Got only zeros instead.")
+    extreme = (weights > HEAVIEST) | ((weights < LIGHTEST) & (weights > 0))
+    if extreme.any():
+        row = int(np.argmax(extreme))
+        raise ValueError(
+            f"The 'sample_weight' parameter must hold zeros and numbers from {LIGHTEST:g} to {HEAVIEST:g}. Got "
+            f"{weights[row]:g} in row {row} instead."
+        )
 
 
 def check_probabilities(y_proba) -> np.ndarray:

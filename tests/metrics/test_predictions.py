@@ -158,3 +158,9 @@ def test_probabilities_alone():
         check_probabilities(np.empty((0, 2)))
     with pytest.raises(ValueError, match="row 0"):
         check_probabilities([[0.5, 0.6]])
+
+
+@pytest.mark.parametrize("extreme", [1e200, 1e-200, 5e-324])
+def test_weights_whose_squares_overflow_or_vanish_are_refused(extreme):
+    with pytest.raises(ValueError, match=r"'sample_weight' parameter must hold zeros and numbers from .* in row 1"):
+        check_predictions([0, 1, 1], [0.2, 0.7, 0.9], sample_weight=[1.0, extreme, 0.0])
