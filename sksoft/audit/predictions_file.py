@@ -18,7 +18,7 @@ import pandas as pd
 from sksoft.audit.exclusions import Exclusions, exclusion_shares
 from sksoft.audit.table import Table, UnusableInput, listed, read_table, shown
 from sksoft.functional import softmax
-from sksoft.metrics.predictions import ROW_SUM_TOLERANCE
+from sksoft.metrics.predictions import HEAVIEST, LIGHTEST, ROW_SUM_TOLERANCE
 
 MISSING = "(missing)"
 MISSING_TEXTS = ("", "nan", "NaN")
@@ -138,7 +138,7 @@ def split_list(text: str, option: str) -> list[str]:
         items = [item.strip() for item in next(csv.reader([text], skipinitialspace=True, strict=True), [])]
     except csv.Error as error:
         raise UnusableInput(f"{option} {shown(text)}: {error}.") from error
-    if "" in items:
+    if not items or "" in items:
         raise UnusableInput(f"{option} {shown(text)} has an empty item.")
     doubled = sorted({item for item in items if items.count(item) > 1})
     if doubled:
@@ -155,6 +155,10 @@ def _choose_columns(header: list[str], request: Request) -> dict[str, Any]:
                 raise UnusableInput(f"there is no column {shown(name)} ({option}); the columns are {listed(header)}.")
     taken = {request.y, *groups, *weight}
     proba, names = _proba_columns(header, request.proba, taken)
+    for option, columns in (("--y", [request.y]), ("--group", groups), ("--weight", weight)):
+        both = [name for name in columns if name in proba]
+        if both:
+            raise UnusableInput(f"column {shown(both[0])} is named by --proba and by {option}.")
     return {"proba": proba, "names": names, "group": groups, "weight": weight}
 
 
@@ -219,7 +223,8 @@ def _only(row: int, n_rows: int) -> np.ndarray:
 
 def _check_enough(codes, labels, y: str, weights):
     if len(codes) < 2:
-        raise UnusableInput(f"there is {len(codes)} usable row where at least 2 are needed.")
+        rows = "is 1 usable row" if len(codes) else "are no usable rows"
+        raise UnusableInput(f"there {rows} where at least 2 are needed.")
     if weights is not None:
         if not weights.any():
             raise UnusableInput("all weights are zero.")
@@ -240,14 +245,21 @@ def as_numbers(column) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(column, np.ndarray) and column.dtype.kind in "biuf":
         return column.astype(np.float64), np.zeros(len(column), dtype=bool)
     values, wrong = np.full(len(column), np.nan), np.zeros(len(column), dtype=bool)
+    if isinstance(column, np.ndarray) and column.dtype.kind in "mM":  # float() would count nanoseconds
+        return values, ~wrong
     for row, cell in enumerate(column):
         try:
-            if isinstance(cell, str) and "_" in cell:  # Python's float() takes 1_000
-                raise ValueError
-            values[row] = np.nan if cell is None else float(cell)
+            values[row] = np.nan if cell is None else _number(cell, float)
         except (TypeError, ValueError):
             wrong[row] = True
     return values, wrong
+
+
+def _number(cell, kind):
+    """``kind(cell)``; ValueError also for ``1_000``, which Python takes for a number."""
+    if isinstance(cell, str) and "_" in cell:
+        raise ValueError(cell)
+    return kind(cell)
 
 
 def as_text(column) -> list[str]:
@@ -258,6 +270,8 @@ def as_text(column) -> list[str]:
 
 
 def _is_nothing(cell) -> bool:
+    if isinstance(cell, np.datetime64 | np.timedelta64):
+        return bool(np.isnat(cell))
     return cell is None or cell is pd.NA or cell is pd.NaT or (isinstance(cell, float) and cell != cell)
 
 
@@ -289,7 +303,7 @@ def _scores(table: Table, proba: list[str], request: Request, bad: _BadRows) -> 
         return _probabilities(scores)
     if len(proba) == 1:
         return scores[:, 0]
-    with np.errstate(invalid="ignore"):  # rows with infinities are noted above
+    with np.errstate(invalid="ignore", over="ignore"):  # rows with infinities are noted above
         totals = scores.sum(axis=1)
     wrong_sum = np.abs(totals - 1) > ROW_SUM_TOLERANCE
     columns = request.proba if len(request.proba) <= 30 else f"{len(proba)} columns"
@@ -316,6 +330,8 @@ def _weights(table: Table, weight: list[str], bad: _BadRows) -> np.ndarray | Non
     bad.add(wrong, name, "weight is not a number", cell, said="the weight {} is not a number")
     bad.add(~np.isfinite(values) & ~wrong, name, "weight is not finite", cell, said="the weight {} is not finite")
     bad.add(values < 0, name, "negative weight", cell, said="the weight {} is negative")
+    extreme = (values > HEAVIEST) | ((values > 0) & (values < LIGHTEST))
+    bad.add(extreme, name, "weight out of range", cell, said=f"the weight {{}} is not in [{LIGHTEST:g}, {HEAVIEST:g}]")
     return values
 
 
@@ -369,7 +385,8 @@ def _two_classes(
     seen: list[str], labels: list[str] | None, name: str, request: Request, bad: _BadRows
 ) -> tuple[list[str], str]:
     """The negative and the positive class of a single probability column."""
-    known = labels or sorted(seen)
+    # Of a label written in several ways, as in 1 and 1.0, one stands for all.
+    known = labels or sorted({canonical(label): label for label in sorted(seen, reverse=True)}.values())
     if not known:
         raise UnusableInput(f"column {shown(request.y)} holds no label in any usable row; " + bad.message())
     if len(known) > 2:
@@ -420,7 +437,7 @@ def canonical(text: str) -> str:
         return text.lower()
     for kind in (int, float):  # whole numbers first: a float would merge long identifiers
         try:
-            number = kind(text)
+            number = _number(text, kind)
         except ValueError:
             continue
         return str(int(number)) if number == number and abs(number) < 2**53 and number == int(number) else repr(number)

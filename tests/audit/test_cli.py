@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pandas as pd
@@ -113,6 +114,12 @@ def test_input_is_a_directory(run, tmp_path):
         (["--group", "sex,,y"], {}, ["--group 'sex,,y' has an empty item"]),
         (["--group", "sex,sex"], {}, ["names 'sex' more than once"]),
         (["--weight", "w"], {}, ["no column 'w'", "--weight"]),
+        (["--weight", "p_a"], {"proba": "p_a,p_b"}, ["column 'p_a' is named by --proba and by --weight"]),
+        (["--group", "sex,p_b"], {"proba": "p_a,p_b"}, ["column 'p_b' is named by --proba and by --group"]),
+        ([], {"y": "p_a", "proba": "p_a"}, ["column 'p_a' is named by --proba and by --y"]),
+        ([], {"proba": ""}, ["--proba '' has an empty item"]),
+        (["--bins", "101"], {}, ["n_bins", "[1, 100]"]),
+        (["--seed", "4294967296"], {}, ["random_state", "2**32"]),
         (["--labels", "a,b,c"], {}, ["--labels names 3 classes and --proba 2 columns"]),
         (["--labels", "x,y"], {}, ["('a', 'b')", "('x', 'y')"]),
         (["--pos-label", "c"], {}, ["--pos-label 'c'"]),
@@ -178,7 +185,27 @@ def test_open_quotation_mark(run, write_csv, prediction_rows):
     refuses(run, path, says=["a quotation mark is opened and not closed"])
 
 
-@pytest.mark.parametrize("weight", ["-1", "nan", "inf", "heavy"])
+def test_sums_that_overflow_are_one_line_too(run, write_csv, prediction_rows):
+    path = write_csv([*prediction_rows(60), ["a", "1e308", "1e308", "F"]])
+    refuses(run, path, says=["row 61", "the row sums to 'inf', not 1"])
+
+
+def test_one_output_fails_and_all_are_left_alone(run, write_csv, monkeypatch, prediction_rows):
+    path = write_csv(prediction_rows(60))
+    json_path = path.parent / "r.json"
+    make = tempfile.mkstemp
+
+    def fail_for_json(**options):
+        if "json" in options["prefix"]:
+            raise OSError(28, "No space left on device")
+        return make(**options)
+
+    monkeypatch.setattr(tempfile, "mkstemp", fail_for_json)
+    refuses(run, path, "--json", str(json_path), says=["r.json", "No space left"])
+    assert not json_path.exists()
+
+
+@pytest.mark.parametrize("weight", ["-1", "nan", "inf", "heavy", "1e200", "1e-200"])
 def test_bad_weight(run, write_csv, weight, prediction_rows):
     rows = [[*row, "1"] for row in prediction_rows(60)]
     rows[4][4] = weight

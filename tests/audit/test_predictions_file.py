@@ -63,6 +63,7 @@ def test_canonical_merges(text, same):
         ("", "0"),
         ("inf", "nan"),
         ("1", "1 a"),
+        ("1_0", "10"),
     ],
 )
 def test_canonical_keeps_apart(text, other):
@@ -156,3 +157,21 @@ def test_any_cells_give_predictions_or_unusable_input(write_csv, rows, exclude, 
         assert np.isfinite(found.y_proba).all()
         assert len(set(found.y_true)) == 2
         assert len(found.y_true) + len(found.exclusions.rows) == found.exclusions.n_rows
+
+
+def test_times_are_no_numbers_and_their_gaps_are_missing():
+    times = np.array(["2020-01-01", "NaT"], dtype="datetime64[us]")
+    for column in (times, times - times[0]):
+        assert as_numbers(column)[1].all()
+        assert as_text(column)[1] == ""
+
+
+@pytest.mark.parametrize("written", [("1", "1.0", "01"), ("TRUE", "True", "true")])
+def test_one_label_written_in_several_ways(tmp_path, written):
+    path = tmp_path / "p.csv"
+    negative = "0" if written[0] == "1" else "False"
+    labels = [written[i % 3] if i % 2 else negative for i in range(12)]
+    path.write_text("y,p\n" + "".join(f"{label},0.5\n" for label in labels))
+    found = load_predictions(path, Request(y="y", proba="p"))
+    assert len(found.labels) == 2
+    assert found.y_true.tolist().count(found.pos_label) == 6
