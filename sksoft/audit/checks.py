@@ -260,7 +260,8 @@ def overall_calibration(evidence: Evidence) -> Outcome:
 def over_confidence(evidence: Evidence) -> Outcome:
     """Is the predicted class right as often as its probability promises, on average?"""
     limit = evidence.limits.calibration[0]
-    threshold = f"mean confidence within {limit:g} of the accuracy"
+    ruled_out = evidence.limits.calibration[1]
+    threshold = f"mean confidence within {limit:g} of the accuracy, or not clearly apart; and {ruled_out:g} ruled out"
     predictions = evidence.predictions
     top_codes, confidence = predictions.top_label
     residuals = confidence - (top_codes == predictions.codes)
@@ -272,15 +273,14 @@ def over_confidence(evidence: Evidence) -> Outcome:
     severity = severity_of(abs(gap.value), evidence.limits.calibration)
     if severity != "none" and (gap.low > 0 or gap.high < 0):
         return Outcome(FLAGGED, f"{direction}: {said}", threshold, severity)
-    ruled_out = max(abs(gap.low), abs(gap.high)) < evidence.limits.calibration[1]
-    return Outcome(PASSED if ruled_out else INSUFFICIENT, said, threshold)
+    return Outcome(PASSED if max(abs(gap.low), abs(gap.high)) < ruled_out else INSUFFICIENT, said, threshold)
 
 
 @check("SKS203", "Calibration in the large, by class", needs_rows=True)
 def classes_in_the_large(evidence: Evidence) -> Outcome:
     """Does every class occur as often as it is predicted on average?"""
     limit = evidence.limits.calibration[0]
-    threshold = f"mean probability within {limit:g} of the rate of every class, or adjusted p > {evidence.alpha:g}"
+    threshold = f"mean probability within {limit:g} of the rate of every class"
     table = evidence.frames["classes"]
     clear = table[(table["p_value_holm"] <= evidence.alpha) & (table["gap"].abs() >= limit)]
     worst = table.loc[table["gap"].abs().idxmax()]
@@ -291,7 +291,7 @@ def classes_in_the_large(evidence: Evidence) -> Outcome:
         f"{number(worst['rate'])} (gap {signed(worst['gap'])}, adjusted {equals_p(worst['p_value_holm'])})"
     )
     if clear.empty:
-        return Outcome(PASSED, said, threshold)
+        return Outcome(INSUFFICIENT if abs(worst["gap"]) >= limit else PASSED, said, threshold)
     return Outcome(FLAGGED, said, threshold, severity_of(abs(worst["gap"]), evidence.limits.calibration))
 
 
@@ -332,8 +332,11 @@ NO_GROUPS = "no sensitive features were named"
 @check("SKS301", "Calibration by group")
 def group_calibration(evidence: Evidence) -> Outcome:
     """Do predicted probabilities come true as often as they say in every group and intersection?"""
-    low = evidence.limits.calibration[0]
-    threshold = f"in every group: debiased calibration error below {low:g}, or adjusted p > {evidence.alpha:g}"
+    low, medium, _ = evidence.limits.calibration
+    threshold = (
+        f"in every group: debiased calibration error below {low:g}, or below {medium:g} with adjusted "
+        f"p > {evidence.alpha:g}"
+    )
     groups = _groups(evidence)
     if groups.empty:
         return Outcome(NOT_APPLICABLE, NO_GROUPS, threshold)
@@ -341,14 +344,15 @@ def group_calibration(evidence: Evidence) -> Outcome:
     if tested.empty:
         return Outcome(INSUFFICIENT, f"none of {count(len(groups))} groups is large enough, or no test", threshold)
     clear = tested[(tested["p_value_adjusted"] <= evidence.alpha) & (tested["ece_debiased"] >= low)]
-    if clear.empty:
-        return Outcome(PASSED, f"calibration not rejected in any of {count(len(tested))} groups tested", threshold)
-    worst = clear.loc[clear["ece_debiased"].idxmax()]
+    table = tested if clear.empty else clear
+    worst = table.loc[table["ece_debiased"].idxmax()]
     said = (
-        f"{count(len(clear))} of {count(len(tested))} groups tested; worst {names([worst['group']])}: debiased error "
-        f"{number(worst['ece_debiased'])} {interval(worst['ece_low'], worst['ece_high'])}, adjusted "
+        f"{count(len(clear))} of the {count(len(tested))} groups tested; largest {names([worst['group']])}: debiased "
+        f"error {number(worst['ece_debiased'])} {interval(worst['ece_low'], worst['ece_high'])}, adjusted "
         f"{equals_p(worst['p_value_adjusted'])}"
     )
+    if clear.empty:
+        return Outcome(INSUFFICIENT if worst["ece_debiased"] >= medium else PASSED, said, threshold)
     return Outcome(FLAGGED, said, threshold, severity_of(worst["ece_debiased"], evidence.limits.calibration))
 
 
@@ -356,7 +360,7 @@ def group_calibration(evidence: Evidence) -> Outcome:
 def calibration_gap(evidence: Evidence) -> Outcome:
     """Are probabilities too high in one group while they are too low in others?"""
     limit = evidence.limits.calibration[1]
-    threshold = f"predicted − observed within {limit:g} of that of all other rows, or adjusted p > {evidence.alpha:g}"
+    threshold = f"predicted − observed within {limit:g} of that of all other rows, in every group compared"
     groups = _groups(evidence)
     if groups.empty:
         return Outcome(NOT_APPLICABLE, NO_GROUPS, threshold)
@@ -366,11 +370,11 @@ def calibration_gap(evidence: Evidence) -> Outcome:
     clear = tested[(tested["gap_p_value_holm"] <= evidence.alpha) & (tested["gap"].abs() >= limit)]
     worst = (tested if clear.empty else clear).loc[lambda table: [table["gap"].abs().idxmax()]].iloc[0]
     said = (
-        f"{count(len(clear))} of {count(len(tested))} groups; largest {names([worst['group']])}: "
+        f"{count(len(clear))} of the {count(len(tested))} groups compared; largest {names([worst['group']])}: "
         f"{signed(worst['gap'])}, adjusted {equals_p(worst['gap_p_value_holm'])}"
     )
     if clear.empty:
-        return Outcome(PASSED, said, threshold)
+        return Outcome(INSUFFICIENT if abs(worst["gap"]) >= limit else PASSED, said, threshold)
     return Outcome(FLAGGED, said, threshold, severity_of(abs(worst["gap"]), evidence.limits.calibration))
 
 
@@ -396,7 +400,7 @@ def small_groups(evidence: Evidence) -> Outcome:
 def selection_ratio(evidence: Evidence) -> Outcome:
     """Is the group selected least often selected at least four fifths as often as the group selected most often?"""
     limit = evidence.limits.selection_ratio
-    threshold = f"lowest over highest selection rate at least {limit:g}, or adjusted p > {evidence.alpha:g}"
+    threshold = f"lowest over highest selection rate at least {limit:g}"
     return _rate_outcome(
         evidence,
         "selection_rate",
@@ -420,7 +424,7 @@ def false_positive_gap(evidence: Evidence) -> Outcome:
 
 def _difference_outcome(evidence: Evidence, rate: str) -> Outcome:
     limit = evidence.limits.rate_gap
-    threshold = f"rates of groups within {limit:g} of each other, or adjusted p > {evidence.alpha:g}"
+    threshold = f"rates of groups within {limit:g} of each other"
     return _rate_outcome(
         evidence, rate, threshold, lambda gaps: gaps["difference"] - limit, lambda gaps: gaps["difference_low"] > limit
     )

@@ -140,6 +140,31 @@ def test_beyond_the_limit_without_being_clear_is_insufficient_evidence():
     assert "ratio 0.769" in finding.evidence
 
 
+def test_gaps_that_are_large_and_not_clear_do_not_pass():
+    rng = np.random.default_rng(1)
+    p = rng.uniform(0.02, 0.98, size=900)
+    y = (rng.uniform(size=900) < p).astype(int)
+    report = audit(y, p, sensitive_features=np.arange(900) % 15, n_resamples=199)
+    groups = report.frames["groups"].iloc[1:]
+    assert groups["gap"].abs().max() > 0.02
+    assert groups["ece_debiased"].max() > 0.02
+    for code in ("SKS301", "SKS302"):
+        assert report.finding(code).outcome == "insufficient evidence"
+        assert "“" in report.finding(code).evidence
+    # Calibrated predictions of many rows pass, in every group.
+    p = np.repeat([0.25, 0.75], 40_000)
+    y = (np.arange(80_000) % 4 < np.repeat([1, 3], 40_000)).astype(int)
+    report = audit(y, p, sensitive_features=np.arange(80_000) // 8 % 2, n_resamples=49)
+    for code in ("SKS203", "SKS301", "SKS302"):
+        assert report.finding(code).outcome == "passed"
+
+
+def test_what_a_check_says_it_passes_with_is_enough():
+    for finding in audit(Y, P, n_resamples=49, sensitive_features=SEX).findings:
+        if finding.code in ("SKS203", "SKS302", "SKS401", "SKS402", "SKS403"):
+            assert "adjusted p" not in finding.threshold
+
+
 def test_few_rows_decide_nothing():
     found = outcomes([0, 1, 0, 1], [0.2, 0.7, 0.4, 0.9])
     for code in ("SKS102", "SKS201", "SKS202", "SKS203", "SKS204"):
