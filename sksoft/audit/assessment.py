@@ -30,6 +30,9 @@ from sksoft.metrics.multiplicity import holm
 from sksoft.metrics.predictions import Predictions, check_predictions
 from sksoft.metrics.sensitive import partition_rows
 
+# Curves of more bins cannot be read, and would fill the page.
+MOST_BINS = 100
+
 Step = Callable[[str], AbstractContextManager]
 
 
@@ -75,7 +78,7 @@ def audit(
     thresholds : sequence of floats in [0, 1], default=(0.5,)
         A row is selected where the probability of the positive class is at least the threshold. With more than two
         classes the decision is the most probable class, and thresholds are not used.
-    n_bins : int >= 1, default=15
+    n_bins : int in [1, 100], default=15
     strategy : {'uniform', 'quantile'}, default='uniform'
         Bins of all calibration errors and reliability curves.
     min_group_size : int >= 2, default=50
@@ -96,7 +99,7 @@ def audit(
         Added to what the report says about its making, such as ``{'command': ...}``.
     step : callable, optional
         Called with the name of each step; returns a context manager that is open while the step lasts.
-    random_state : int >= 0, default=0
+    random_state : int in [0, 2**32), default=0
         Seed of resampling and folds; the same seed gives the same report.
 
     Returns
@@ -190,6 +193,8 @@ def _measured(predictions: Predictions, sensitive_features, settings: dict, reca
 
 def _check_parameters(thresholds, n_bins, strategy, confidence_level, random_state) -> Sequence[float]:
     check_choices(n_bins=n_bins, strategy=strategy, confidence_level=confidence_level)
+    if n_bins > MOST_BINS:
+        raise ValueError(f"The 'n_bins' parameter must be an int in [1, {MOST_BINS}]. Got {n_bins!r} instead.")
     thresholds = [thresholds] if isinstance(thresholds, Real) else list(thresholds)
     for threshold in thresholds:
         if isinstance(threshold, bool) or not isinstance(threshold, Real) or not 0 <= float(threshold) <= 1:
@@ -198,8 +203,8 @@ def _check_parameters(thresholds, n_bins, strategy, confidence_level, random_sta
         raise ValueError(
             f"The 'thresholds' parameter must hold different values, at least one. Got {thresholds!r} instead."
         )
-    if isinstance(random_state, bool) or not isinstance(random_state, Integral) or random_state < 0:
-        raise ValueError(f"The 'random_state' parameter must be an int >= 0. Got {random_state!r} instead.")
+    if isinstance(random_state, bool) or not isinstance(random_state, Integral) or not 0 <= int(random_state) < 2**32:
+        raise ValueError(f"The 'random_state' parameter must be an int in [0, 2**32). Got {random_state!r} instead.")
     return [float(threshold) for threshold in thresholds]
 
 

@@ -46,6 +46,7 @@ def cross_fitted_temperature(predictions: Predictions, *, n_folds: int = 5, seed
         scaler = TemperatureScaler(input="proba", classes=np.arange(proba.shape[1]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # reported as at_bound
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # they are classes
             scaler.fit(proba[~inside], codes[~inside], None if weights is None else weights[~inside])
         after[inside] = scaler.predict_proba(proba[inside])
         temperatures.append(scaler.temperature_)
