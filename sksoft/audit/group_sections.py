@@ -134,7 +134,8 @@ def _group_calibration(frame: pd.DataFrame, limit: float) -> Markup:
     )
     caption = (
         "Calibration by group. p of the hypothesis “calibrated”, alone and adjusted over all groups; the gap is "
-        "predicted − observed here less the same for all other rows."
+        f"predicted − observed here less the same for all other rows. “Below {limit:g}” is miscalibration that is "
+        "statistically clear and too small to be flagged."
     )
     return table(caption, columns + text_columns("Verdict"), _by_feature(frame, cells))
 
@@ -195,8 +196,8 @@ def _gap_cells(r) -> list:
     judged = r["groups"] > 1
     return [
         RATE_NAMES[r["rate"]],
-        f"{shortened(str(r['lowest_group']))}: {percent(r['lowest'])}" if judged else "too few groups to judge",
-        f"{shortened(str(r['highest_group']))}: {percent(r['highest'])}" if judged else NOTHING,
+        _group_and_rate(r["lowest_group"], r["lowest"]) if judged else "too few groups to judge",
+        _group_and_rate(r["highest_group"], r["highest"]) if judged else NOTHING,
         three_digits(r["difference"]),
         interval(r["difference_low"], r["difference_high"], three_digits),
         three_digits(r["ratio"]),
@@ -204,6 +205,11 @@ def _gap_cells(r) -> list:
         p_value(r["p_value_holm"]),
         f"{count(r['groups'])} / {count(r['left_out'])}",
     ]
+
+
+def _group_and_rate(group, rate) -> Markup:
+    """Isolated, or a name written from right to left would pull the number and its sign apart."""
+    return joined([tag("bdi", shortened(str(group))), f": {percent(rate)}"])
 
 
 def _rate_figure(frame: pd.DataFrame, min_group_size: int) -> Markup:

@@ -197,12 +197,14 @@ def reliability(report: AuditReport) -> Markup:
         [
             tag("p", about + note),
             tag("div", joined(pictures), class_="row" if len(drawn) <= 2 else "row many"),
-            *(_bins_table(title, curve) for title, curve, _, _ in drawn),
+            *(_bins_table(title, curve, MOST_ROWS // min(len(drawn), 6)) for title, curve, _, _ in drawn),
         ]
     )
 
 
-def _bins_table(title: str, curve: pd.DataFrame) -> Markup:
+def _bins_table(title: str, curve: pd.DataFrame, most: int = MOST_ROWS) -> Markup:
+    full = curve[curve["weight"] > 0]
+    shown = full.loc[full["weight"].nlargest(most).index.sort_values()]
     rows = [
         [
             f"{number(r['bin_low'], 3)} – {number(r['bin_high'], 3)}",
@@ -213,12 +215,12 @@ def _bins_table(title: str, curve: pd.DataFrame) -> Markup:
             interval(r["rate_low"], r["rate_high"]),
             signed(r["gap"]),
         ]
-        for _, r in curve[curve["weight"] > 0].iterrows()
+        for _, r in shown.iterrows()
     ]
     columns = text_columns("Bin") + number_columns(
         "Rows", "Share", "Mean probability", "Observed rate", "Interval", "Observed − mean"
     )
-    return table(f"{title}: bins (empty ones left out).", columns, rows)
+    return table(f"{title}: bins (empty ones left out)." + shown_of(len(shown), len(full), "bins"), columns, rows)
 
 
 # --- recalibration ---------------------------------------------------------------------------------------------
