@@ -1,7 +1,7 @@
 """``audit``: everything this package can say about a set of predictions, measured and judged."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from numbers import Integral, Real
@@ -128,6 +128,9 @@ def audit(
     ('flagged', 'high')
     """
     thresholds = _check_parameters(thresholds, n_bins, strategy, confidence_level, random_state)
+    limits = Limits() if limits is None else limits
+    if not isinstance(limits, Limits):
+        raise TypeError(f"The 'limits' parameter must be an instance of Limits or None. Got {limits!r} instead.")
     step = step or (lambda name: nullcontext())
     predictions = _judged(y_true, y_proba, sample_weight, labels, pos_label)
     settings = {
@@ -138,7 +141,7 @@ def audit(
         "confidence_level": confidence_level,
         "thresholds": list(thresholds) if predictions.is_binary else [],
         "random_state": int(random_state),
-        "limits": asdict(limits or Limits()),
+        "limits": asdict(limits),
     }
     frames = _measured(predictions, sensitive_features, settings, recalibrate, step)
     if exclusions is not None:
@@ -148,7 +151,7 @@ def audit(
             "excluded_rows": rows,
             "exclusions_by_group": exclusions.by_group,
         }
-    evidence = Evidence(predictions, frames, settings, limits or Limits(), exclusions)
+    evidence = Evidence(predictions, frames, settings, limits, exclusions)
     return AuditReport(
         title=title,
         summary=_summary(predictions, exclusions),
@@ -195,7 +198,9 @@ def _check_parameters(thresholds, n_bins, strategy, confidence_level, random_sta
     check_choices(n_bins=n_bins, strategy=strategy, confidence_level=confidence_level)
     if n_bins > MOST_BINS:
         raise ValueError(f"The 'n_bins' parameter must be an int in [1, {MOST_BINS}]. Got {n_bins!r} instead.")
-    thresholds = [thresholds] if isinstance(thresholds, Real) else list(thresholds)
+    if not isinstance(thresholds, Iterable):
+        thresholds = [thresholds]
+    thresholds = list(thresholds)
     for threshold in thresholds:
         if isinstance(threshold, bool) or not isinstance(threshold, Real) or not 0 <= float(threshold) <= 1:
             raise ValueError(f"The 'thresholds' parameter must hold floats in [0, 1]. Got {threshold!r} instead.")

@@ -117,3 +117,22 @@ def test_steps_are_told(calibrated):
 
     audit(**calibrated, n_resamples=0, step=step)
     assert told[-2:] == ["Groups and intersections", "Decision rates"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"thresholds": None}, ValueError, "'thresholds' parameter"),
+        ({"limits": {"rate_gap": 1}}, TypeError, "'limits' parameter must be an instance of Limits"),
+        ({"n_bins": 101}, ValueError, r"'n_bins' parameter must be an int in \[1, 100\]"),
+        ({"random_state": 2**32}, ValueError, "'random_state' parameter"),
+    ],
+)
+def test_parameters_outside_their_domain_are_named(options, error, says):
+    with pytest.raises(error, match=says):
+        audit([0, 1, 0, 1], [0.2, 0.7, 0.4, 0.9], **options)
+
+
+def test_many_classes_of_few_rows_do_not_warn():
+    proba = np.random.default_rng(0).dirichlet(np.ones(60), 100)
+    assert audit(np.arange(100) % 60, proba, n_resamples=0).summary["rows"] == 100

@@ -179,3 +179,18 @@ def test_rendering_loads_no_plotting_library():
     code = "import sys, numpy as np; from sksoft.audit import audit; y = np.arange(60) % 2; "
     code += "audit(y, np.linspace(0, 1, 60), n_resamples=0).to_html(); sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "error", "-c", code], check=False).returncode == 0
+
+
+def test_many_bins_are_cut_and_said_to_be():
+    rng = np.random.default_rng(5)
+    proba = rng.dirichlet(np.ones(14), 6000)
+    y = (rng.uniform(size=(6000, 1)) > proba.cumsum(axis=1)).sum(axis=1)
+    page = audit(y, proba, n_bins=100, strategy="quantile", n_resamples=0).to_html()
+    assert len(page) < 1_000_000
+    assert "20 of 100 bins shown" in page
+
+
+def test_names_written_from_right_to_left_are_isolated_from_their_numbers(calibrated):
+    name = "\u0645\u0631"
+    page = audit(**calibrated | {"sensitive_features": np.array([name, "b"] * 2000)}, n_resamples=0).to_html()
+    assert re.search(f"<bdi>{name}</bdi>: [0-9.]+%", page)
