@@ -9,6 +9,7 @@ import codecs
 import csv
 import gzip
 import hashlib
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -88,7 +89,8 @@ def read_table(
         Takes the column names of the file, all different, and returns those wanted; may raise
         :class:`UnusableInput`.
     delimiter : str of length 1, optional
-        By default the one of comma, semicolon, tab and bar that occurs most often in the header.
+        By default the one of comma, semicolon, tab and bar that occurs most often in the header, outside
+        quotation marks.
     encoding : str, optional
         By default UTF-8, or UTF-16 where the file begins with its byte order mark.
     on_rows : callable, optional
@@ -245,7 +247,7 @@ def _read_text(source: _TextSource, choose, delimiter, on_rows) -> tuple[int, di
         raise UnusableInput(
             "line 1 holds the character NUL, as text in UTF-16 does; pass --encoding, for example --encoding utf-16-le."
         )
-    delimiter = "\t" if delimiter == "\\t" else delimiter or max(DELIMITERS, key=first.count)
+    delimiter = "\t" if delimiter == "\\t" else delimiter or max(DELIMITERS, key=re.sub('"[^"]*"', "", first).count)
     if len(delimiter) != 1:
         raise UnusableInput(f"the delimiter must be one character, not {shown(delimiter)}.")
     records = csv.reader(_chained(first, lines), delimiter=delimiter, strict=True)

@@ -57,6 +57,10 @@ def test_blank_lines_and_wrong_widths(read):
     assert table.columns == {"a": ["", "1", "", ""], "b": ["", "2", "", ""]}
 
 
+def test_delimiters_inside_quotation_marks_do_not_count(read):
+    assert read('"a,b,c";d\n1;2\n').columns == {"a,b,c": ["1"], "d": ["2"]}
+
+
 def test_trailing_commas_make_no_duplicate(read):
     assert read("a,b,,\n1,2,,\n").columns == {"a": ["1"], "b": ["2"]}
 
