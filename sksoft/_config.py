@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import parent_process
+from numbers import Integral
 
 BACKENDS = ("auto", "numpy", "numba", "cuda")
 
@@ -32,7 +33,10 @@ def get_config() -> dict:
     return {**_process_wide, **getattr(_per_thread, "overrides", {})}
 
 
-def set_config(*, backend: str | None = None, n_threads: int | None = None) -> None:
+KEEP = "keep"
+
+
+def set_config(*, backend: str = KEEP, n_threads: int | str | None = KEEP) -> None:
     """Set the configuration of the process; what is not given stays as it is.
 
     Parameters
@@ -40,9 +44,10 @@ def set_config(*, backend: str | None = None, n_threads: int | None = None) -> N
     backend : {'auto', 'numpy', 'numba', 'cuda'}, optional
         ``'auto'`` keeps small arrays on NumPy, so that nobody waits for a compiler on a toy. A backend that is named
         and cannot compute what is asked raises; there is no silent fallback.
-    n_threads : int >= 1, optional
-        Threads that one call may use. The default is every core available to the process when called from its main
-        thread, and one inside workers (joblib, Dask, any other thread). Results are the same bits for any number.
+    n_threads : int >= 1 or None, optional
+        Threads that one call may use. None, as at the start, means every core available to the process when called
+        from its main thread, and one inside workers (joblib, Dask, any other thread). Results are the same bits for
+        any number.
 
     Raises
     ------
@@ -53,7 +58,7 @@ def set_config(*, backend: str | None = None, n_threads: int | None = None) -> N
 
 
 @contextmanager
-def config_context(*, backend: str | None = None, n_threads: int | None = None) -> Iterator[None]:
+def config_context(*, backend: str = KEEP, n_threads: int | str | None = KEEP) -> Iterator[None]:
     """Use another configuration inside a ``with`` block, in this thread only.
 
     Parameters
@@ -93,13 +98,15 @@ def effective_n_threads() -> int:
 
 
 def _checked(backend, n_threads) -> dict:
-    changes = {}
-    if backend is not None:
+    changes: dict = {}
+    if backend != KEEP:
         if backend not in BACKENDS:
             raise ValueError(f"The 'backend' parameter must be one of {BACKENDS}. Got {backend!r} instead.")
         changes["backend"] = backend
-    if n_threads is not None:
-        if isinstance(n_threads, bool) or not isinstance(n_threads, int) or n_threads < 1:
-            raise ValueError(f"The 'n_threads' parameter must be an int >= 1. Got {n_threads!r} instead.")
+    if n_threads != KEEP:
+        if n_threads is not None:
+            if isinstance(n_threads, bool) or not isinstance(n_threads, Integral) or n_threads < 1:
+                raise ValueError(f"The 'n_threads' parameter must be an int >= 1 or None. Got {n_threads!r} instead.")
+            n_threads = int(n_threads)
         changes["n_threads"] = n_threads
     return changes

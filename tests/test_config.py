@@ -54,7 +54,7 @@ def test_workers_use_one_thread_unless_told():
 
 @pytest.mark.parametrize("n_threads", [0, -1, 1.0, True, "2"])
 def test_a_bad_number_of_threads_is_named(n_threads):
-    with pytest.raises(ValueError, match=r"'n_threads' parameter must be an int >= 1\. Got"):
+    with pytest.raises(ValueError, match=r"'n_threads' parameter must be an int >= 1 or None\. Got"):
         sksoft.set_config(n_threads=n_threads)
 
 

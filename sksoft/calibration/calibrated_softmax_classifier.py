@@ -52,7 +52,7 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
     cv : int >= 2, cross-validation splitter or iterable of (train, test), default=5
         An int makes stratified folds from the content of the rows: equal rows share a fold, and neither the order of
         the rows nor a row of weight zero matters. Anything else is used as it is; a row held out several times counts
-        each time.
+        each time, also in the calibrator's standard error.
     n_jobs : int, default=None
         Folds fitted side by side.
 
@@ -144,6 +144,7 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         kept = np.flatnonzero(weights)
         routed = self._routed(None if sample_weight is None else weights, params)
         if isinstance(self.estimator, FrozenEstimator):
+            check_is_fitted(self.estimator)
             self.estimator_, rows = self.estimator, kept
             self.classes_ = self.estimator_.classes_
             scores = class_scores(self.estimator_, take_rows(X, kept))
@@ -151,6 +152,8 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
             # First the fit to everything: what is wrong with X or y is the classifier's to say.
             self.estimator_ = _fit_to(self.estimator, X, y, kept, routed.estimator.fit)
             self.classes_ = np.unique(y[kept])
+            if len(self.classes_) < 2:
+                raise ValueError(f"y must hold at least 2 classes. Got one class: {self.classes_[0]!s}")
             scores, rows = self._held_out_scores(X, y, kept, routed)
         calibrator = METHODS[self.method]() if isinstance(self.method, str) else clone(self.method)
         calibrator.set_params(input="logits", classes=self.classes_)
@@ -190,12 +193,17 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
                 estimator=self.estimator,
                 method_mapping=MethodMapping().add(caller="fit", callee="fit"),
             )
-            .add(splitter=check_cv(self.cv), method_mapping=MethodMapping().add(caller="fit", callee="split"))
+            .add(
+                splitter=self.cv if hasattr(self.cv, "split") else None,
+                method_mapping=MethodMapping().add(caller="fit", callee="split"),
+            )
         )
 
     def _held_out_scores(self, X, y, kept, routed):
         """Scores of held-out rows, and which rows they are."""
-        splits = list(self._splits(X, y, kept, routed.splitter.split))
+        splits = [(train, test) for train, test in self._splits(X, y, kept, routed.splitter.split) if len(test)]
+        if not splits:
+            raise ValueError(f"The 'cv' parameter must give at least one fold. Got none from {self.cv!r}.")
         parts = Parallel(n_jobs=self.n_jobs)(
             delayed(_scores_of_fold)(self.estimator, X, y, train, test, self.classes_, routed.estimator.fit)
             for train, test in splits
@@ -262,8 +270,22 @@ def class_scores(estimator, X) -> np.ndarray:
     scores : ndarray of shape (n, K), or (n,) for a two-class decision function: the score of the second class
     """
     if hasattr(estimator, "decision_function"):
-        return np.asarray(estimator.decision_function(X), dtype=np.float64)
+        scores = np.asarray(estimator.decision_function(X), dtype=np.float64)
+        n_classes = len(estimator.classes_)
+        if scores.shape[1:] != (() if n_classes == 2 else (n_classes,)) or _compares_pairs(estimator):
+            raise ValueError(
+                f"decision_function of {type(estimator).__name__} must give one score per class. Got shape"
+                f" {scores.shape} for {n_classes} classes; an SVC needs decision_function_shape='ovr'."
+            )
+        return scores
     return log_proba(estimator.predict_proba(X))
+
+
+def _compares_pairs(estimator) -> bool:
+    """Whether scores are of pairs of classes: three classes have as many pairs, so the width does not tell."""
+    inner = getattr(estimator, "estimator", estimator)
+    inner = inner.steps[-1][1] if hasattr(inner, "steps") else inner
+    return len(estimator.classes_) > 2 and getattr(inner, "decision_function_shape", "ovr") == "ovo"
 
 
 def _fit_to(estimator, X, y, rows, fit_params):

@@ -40,13 +40,25 @@ def row_keys(X) -> np.ndarray:
         return splitmix.mix(sums[X.indptr[1:]] - sums[X.indptr[:-1]])
     if hasattr(X, "to_pandas"):
         X = X.to_pandas()
+    if isinstance(X, pd.DataFrame) and all(dtype.kind in "biuf" for dtype in X.dtypes):
+        X = X.to_numpy(dtype=np.float64, na_value=np.nan)
+    if isinstance(X, list) and not np.isscalar(X[0]) and _is_ragged(X):
+        X = [repr(row) for row in X]
     if not isinstance(X, pd.DataFrame):
         X = np.asarray(X)
         if X.dtype.kind in "biuf":
             X = X.reshape(len(X), -1).astype(np.float64)
             return splitmix.mix((_bits(X) * _column_factors(X.shape[1])).sum(axis=1, dtype=np.uint64))
         X = pd.DataFrame(X.reshape(len(X), -1))
-    return pd.util.hash_pandas_object(X, index=False).to_numpy()
+    try:
+        return pd.util.hash_pandas_object(X, index=False).to_numpy()
+    except TypeError:  # cells that have no hash, such as lists: what they print
+        return pd.util.hash_pandas_object(X.map(repr), index=False).to_numpy()
+
+
+def _is_ragged(rows: list) -> bool:
+    """Whether rows make no table: mappings, or sequences of different lengths."""
+    return any(not hasattr(row, "__len__") or isinstance(row, dict) or len(row) != len(rows[0]) for row in rows)
 
 
 def _bits(values) -> np.ndarray:

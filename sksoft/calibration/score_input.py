@@ -3,7 +3,6 @@
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from sksoft._validation import InvalidParameterError
 from sksoft.metrics.predictions import ROW_SUM_TOLERANCE
 
 
@@ -26,7 +25,7 @@ def as_logits(X, input: str, name: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        For NaN or infinite values, probabilities outside [0, 1] or rows that do not sum to one within 1e-3.
+        For NaN or infinite values, negative probabilities or rows that do not sum to one within 1e-3.
     """
     X = check_array(X, dtype=np.float64, ensure_2d=False, estimator=name, input_name="X")
     if X.ndim == 1 or X.shape[1] == 1:
@@ -48,17 +47,18 @@ def log_proba(proba) -> np.ndarray:
 
 
 def _check_proba(proba: np.ndarray, name: str) -> None:
-    outside = np.argwhere((proba < 0.0) | (proba > 1.0))
-    if len(outside):
-        row, column = outside[0]
-        raise InvalidParameterError(
-            f"X of {name}(input='proba') must hold probabilities in [0, 1]. Got {proba[row, column]!r} in row {row},"
-            f" column {column}; scores need input='logits'."
+    """The rule of the metrics: nothing negative, rows that sum to one within their tolerance."""
+    negative = np.argwhere(proba < 0.0)
+    if len(negative):
+        row, column = negative[0]
+        raise ValueError(
+            f"X of {name}(input='proba') must hold probabilities. Got {proba[row, column]:g} in row {row}, column"
+            f" {column}; scores need input='logits'."
         )
     totals = proba.sum(axis=1)
     wrong = np.flatnonzero(np.abs(totals - 1.0) > ROW_SUM_TOLERANCE)
     if len(wrong):
-        raise InvalidParameterError(
+        raise ValueError(
             f"Rows of X of {name}(input='proba') must sum to one within {ROW_SUM_TOLERANCE:g}."
-            f" Got {totals[wrong[0]]!r} in row {wrong[0]}."
+            f" Got {totals[wrong[0]]:g} in row {wrong[0]}; scores need input='logits'."
         )

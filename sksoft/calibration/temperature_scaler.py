@@ -23,8 +23,8 @@ from sksoft.objective.scores import Temperature
 from sksoft.objective.targets import Labels
 from sksoft.solvers import log_newton
 
-# 1 / temperature in units of the spread of the scores: beyond, the data say "know nothing" or "certain".
-BETA_BOUNDS = (1e-6, 1e6)
+# 1 / temperature in units of the typical range of a row of scores: beyond, the data say "know nothing" or "certain".
+BETA_BOUNDS = (1e-9, 1e9)
 
 
 class TemperatureScaler(ClassifierMixin, BaseEstimator):
@@ -61,7 +61,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
     converged_ : bool
     at_bound_ : bool
         True where the best T is none: 0 (the scores separate the labels) or ∞ (they are no better than uniform). T is
-        then the bound, 1e-6 or 1e6 times the spread of the scores, and a ConvergenceWarning says which.
+        then 1e-9 or 1e9 times the typical range of a row of scores, and a ConvergenceWarning says which.
     loss_ : float
         F(T), in nats.
     gradient_norm_ : float
@@ -135,12 +135,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
             If the best temperature is zero or infinite, or `max_iter` was not enough.
         """
         logits, codes, weights = self._validate(X, y, sample_weight)
-        # A shift of a row means nothing to softmax; a common scale makes the search the same for scores of any size.
-        size = float(np.abs(logits).max()) or 1.0
-        logits /= size
-        logits -= logits.mean(axis=1, keepdims=True)
-        spread = float(np.sqrt(np.average((logits**2).mean(axis=1), weights=weights))) or 1.0
-        logits /= spread
+        logits, scale = _standardised(logits)
         objective = Objective(
             FenchelYoung(LINKS["softmax"]),
             Temperature(),
@@ -153,7 +148,8 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
             solution = log_newton(objective, 1.0, bounds=bounds, tol=self.tol, max_iter=self.max_iter)
             curvature = float(objective.at(solution.w).hessian_product(np.ones(1))[0])
         self.at_bound_ = limit is not None or solution.stopped_by == "bound"
-        self._unpack(solution, spread * size, curvature, weights)
+        self._unpack(solution, scale, curvature, weights)
+        self._warn(limit)
         return self
 
     def _validate(self, X, y, sample_weight):
@@ -184,37 +180,44 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
             )
         return logits, codes, weights
 
-    def _unpack(self, solution, spread: float, curvature: float, weights: np.ndarray):
+    def _unpack(self, solution, scale: float, curvature: float, weights: np.ndarray):
         beta = float(solution.w[0])
-        self.temperature_ = spread / beta
+        self.temperature_ = scale / beta
         self.converged_ = solution.converged
         self.loss_ = solution.value
-        self.gradient_norm_ = solution.gradient_norm * spread
+        self.gradient_norm_ = solution.gradient_norm * scale
         self.n_iter_ = solution.n_iter
-        n = weights.sum() if self.weight_type == "frequency" else weights.sum() ** 2 / (weights @ weights)
+        largest = weights.max()
+        relative = weights / largest  # so that squares of weights of any size are finite
+        frequency = self.weight_type == "frequency"
+        n = relative.sum() * largest if frequency else relative.sum() ** 2 / (relative @ relative)
         known = curvature > 0.0 and not self.at_bound_
-        self.temperature_stderr_ = float(spread / beta**2 / np.sqrt(n * curvature)) if known else float("nan")
-        if self.at_bound_:
-            reason = (
+        self.temperature_stderr_ = float(scale / beta**2 / np.sqrt(n * curvature)) if known else float("nan")
+
+    def _warn(self, limit: float | None):
+        if limit is not None:
+            message = (
                 "the scores separate the labels, so the best temperature is zero"
-                if beta > 1.0
+                if limit > 1.0
                 else "the scores are no better than uniform, so the best temperature is infinite"
             )
-            warnings.warn(
-                f"TemperatureScaler stopped at temperature_={self.temperature_:.3g}: {reason}.",
-                ConvergenceWarning,
-                stacklevel=3,
+            message = f"TemperatureScaler stopped at temperature_={self.temperature_:.3g}: {message}."
+        elif self.at_bound_:
+            message = (
+                f"TemperatureScaler stopped at temperature_={self.temperature_:.3g}, the end of its search: the best"
+                " temperature is far from the spread of most rows' scores. Look for outliers."
             )
         elif not self.converged_:
-            warnings.warn(
+            message = (
                 f"TemperatureScaler did not reach tol={self.tol:g} in max_iter={self.max_iter} iterations:"
-                f" the gradient is still {self.gradient_norm_:.3g}.",
-                ConvergenceWarning,
-                stacklevel=3,
+                f" the gradient is still {self.gradient_norm_:.3g}."
             )
+        else:
+            return
+        warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
     def decision_function(self, X):
-        """Scores divided by the temperature.
+        """Scores less the largest of their row, divided by the temperature.
 
         Parameters
         ----------
@@ -225,7 +228,9 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n, K), or (n,) for two classes: the score of ``classes_[1]``
         """
-        scores = self._scaled(X)
+        logits = self._logits(X)
+        # Halves, so that the difference of two huge scores is not infinite before the division.
+        scores = 2.0 * (0.5 * logits - 0.5 * logits.max(axis=1, keepdims=True)) / self.temperature_
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     def predict_proba(self, X):
@@ -241,8 +246,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         proba : ndarray of shape (n, K)
             Columns in the order of ``classes_``; rows sum to one.
         """
-        scores = self._scaled(X)
-        return rowwise.softmax_rows(scores, out=scores)
+        return rowwise.softmax_rows(self._logits(X), temperature=self.temperature_)
 
     def predict(self, X):
         """The label of the largest score; of equals, the first.
@@ -255,9 +259,10 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,)
         """
-        return self.classes_[self._scaled(X).argmax(axis=1)]
+        codes = self._logits(X).argmax(axis=1)
+        return self.classes_[codes]
 
-    def _scaled(self, X) -> np.ndarray:
+    def _logits(self, X) -> np.ndarray:
         check_is_fitted(self)
         logits = as_logits(X, self.input, "TemperatureScaler")
         if logits.shape[1] != self.n_features_in_:
@@ -265,7 +270,22 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
                 f"X has {logits.shape[1]} features, but TemperatureScaler is expecting {self.n_features_in_}"
                 " features as input."
             )
-        return logits / self.temperature_
+        return logits
+
+
+def _standardised(logits: np.ndarray) -> tuple[np.ndarray, float]:
+    """Logits with centred rows in units of the typical range of a row, and that unit.
+
+    A shift of a row means nothing to softmax; a common scale makes the search the same for scores of any size, and the
+    median over rows keeps an outlier from setting it.
+    """
+    size = float(np.abs(logits).max()) or 1.0
+    logits = logits / size
+    logits -= logits.max(axis=1, keepdims=True)
+    spreads = -logits.min(axis=1)
+    spread = float(np.median(spreads[spreads > 0.0])) if spreads.any() else 1.0
+    logits -= logits.mean(axis=1, keepdims=True)
+    return logits / spread, spread * size
 
 
 def _limit(logits, codes, weights) -> float | None:

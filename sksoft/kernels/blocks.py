@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -32,7 +32,8 @@ _scratch = threading.local()
 
 _blas_lock = threading.Lock()
 _blas_holders = 0
-_blas_limit = None
+_blas_limit: Any = None
+_blas_thread: ThreadPoolExecutor | None = None
 
 
 def row_blocks(n_rows: int, row_bytes: int, block_bytes: int = BLOCK_BYTES) -> list[slice]:
@@ -92,13 +93,15 @@ def scratch(name: str, shape: tuple[int, int]) -> np.ndarray:
 def serial_blas():
     """Hold BLAS at one thread: blocks are the parallelism, and bits must not depend on a thread count.
 
-    The limit is process-wide and costs about a millisecond to look up, hence one per fit and not one per block.
-    Fits that overlap in several threads share it: the first sets it, the last restores what was there.
+    The limit is process-wide and costs about a millisecond, hence one per fit and not one per block. Fits that overlap
+    in several threads share it: the first sets it, the last restores what was there. One thread of our own does both,
+    because a shared pool of BLAS threads obeys only the thread that limited it first. A BLAS whose limit is each
+    thread's own (MKL, OpenMP layers) is not reached, and there results are the same to 1e-12 only.
     """
     global _blas_holders, _blas_limit
     with _blas_lock:
         if _blas_holders == 0:
-            _blas_limit = _threadpools().limit(limits=1, user_api="blas")
+            _blas_limit = _on_blas_thread(_limit_blas)
         _blas_holders += 1
     try:
         yield
@@ -106,7 +109,20 @@ def serial_blas():
         with _blas_lock:
             _blas_holders -= 1
             if _blas_holders == 0:
-                _blas_limit.restore_original_limits()
+                _on_blas_thread(_blas_limit.__exit__, None, None, None)
+
+
+def _limit_blas():
+    limit = _threadpools().limit(limits=1, user_api="blas")
+    limit.__enter__()
+    return limit
+
+
+def _on_blas_thread(function, *args):
+    global _blas_thread
+    if _blas_thread is None:
+        _blas_thread = ThreadPoolExecutor(1, thread_name_prefix="sksoft-blas")
+    return _blas_thread.submit(function, *args).result()
 
 
 @cache
@@ -128,8 +144,9 @@ def _submit(drain, n_workers: int) -> list:
 
 
 def _forget_pool():
-    global _pool, _pool_size, _pool_lock, _blas_lock
+    global _pool, _pool_size, _pool_lock, _blas_lock, _blas_holders, _blas_limit, _blas_thread
     _pool, _pool_size = None, 0
+    _blas_holders, _blas_limit, _blas_thread = 0, None, None
     _pool_lock, _blas_lock = threading.Lock(), threading.Lock()
     _inside_block.__dict__.clear()
 

@@ -5,7 +5,7 @@ cases, and every other backend is tested against it over :data:`REGISTRY`. A bac
 same name under ``sksoft.kernels._numba``::
 
     # sksoft/kernels/rowwise.py                       # sksoft/kernels/_numba/rowwise.py
-    @kernel(small=lambda scores, **_: ...)            @rowwise.softmax_rows.implement("numba")
+    @kernel()                                         @rowwise.softmax_rows.implement("numba")
     def softmax_rows(scores, ...): ...                def softmax_rows(scores, ...): ...
 
 and is imported only when a call first resolves to it.

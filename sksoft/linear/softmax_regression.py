@@ -4,6 +4,7 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.class_weight import compute_class_weight
@@ -27,6 +28,9 @@ from sksoft.objective.penalties import Ridge
 from sksoft.objective.scores import Linear
 from sksoft.objective.targets import Labels
 from sksoft.solvers import newton_cg
+
+# Squares of features stay finite up to here, and sums of many of them.
+LARGEST = 1e100
 
 
 class SoftmaxRegression(ClassifierMixin, BaseEstimator):
@@ -88,8 +92,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
     Notes
     -----
     Time is O(n p K) a sweep over the data, with one sweep per evaluation and per Hessian product, plus O(n p² + p³)
-    for each Gram matrix up to 2 000 dense columns. Memory beside X is one (n, K) array of float64 up to 1 GiB (above
-    that it is recomputed) and blocks of 4 MB.
+    for each Gram matrix up to 2 000 dense columns. Memory beside X is a centred copy of a dense X,
+    one (n, K) array of float64 up to 1 GiB (above that it is recomputed) and blocks of 4 MB.
 
     A repeated row is the same as a weight of two, and a row of weight zero is no row: a class that has only such rows
     is not in ``classes_``.
@@ -152,61 +156,87 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For NaN or infinite X, fewer than two classes, negative or all-zero weights, a class weight for a label
-            that does not occur.
+            For X with NaN, infinity or values beyond 1e100, fewer than two classes, weights that are negative, all
+            zero or without a finite sum, or a warm start from other classes or features.
 
         Warns
         -----
         ConvergenceWarning
-            If `max_iter` steps did not reach `tol`; the message holds the bound reached.
+            If `max_iter` steps did not reach `tol`, with the bound reached; or if, with ``C=np.inf``, the features
+            separate the classes, so that there is no optimum.
         """
+        previous_classes = getattr(self, "classes_", None) if self.warm_start else None
         X, codes, weights = self._validate(X, y, sample_weight)
+        # Centred columns have the same optimum and far better conditioned products; sparse ones stay sparse.
+        centre = np.average(X, axis=0, weights=weights) if self._centres(X) else np.zeros(X.shape[1])
+        X = X - centre if self._centres(X) else X
         scores = Linear(X.shape[1], len(self.classes_), self.fit_intercept)
         batches = InMemory(X, Labels(codes, len(self.classes_)), weights)
         strength = 0.0 if np.isinf(self.C) else 1.0 / (self.C * batches.total_weight)
         objective = Objective(FenchelYoung(LINKS["softmax"]), scores, batches, Ridge(strength, scores.penalised))
         with serial_blas():
-            solution = newton_cg(objective, self._start(scores, batches), tol=self.tol, max_iter=self.max_iter)
-        self._unpack(solution, scores)
+            start = self._start(scores, batches, centre, previous_classes)
+            solution = newton_cg(objective, start, tol=self.tol, max_iter=self.max_iter)
+        self._unpack(solution, scores, centre)
+        self._warn(strength == 0.0 and objective.separates(solution.w))
         return self
+
+    def _centres(self, X) -> bool:
+        return self.fit_intercept and not sparse.issparse(X)
 
     def _validate(self, X, y, sample_weight):
         """Checked X, codes and weights of the rows that weigh anything; sets ``classes_``."""
-        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64, accept_large_sparse=False)
+        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64)
         check_classification_targets(y)
-        weights = check_sample_weight(sample_weight, X)
-        if not weights.all():
-            X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
+        largest = float(np.abs(X.data if sparse.issparse(X) else X).max(initial=0.0))
+        if largest > LARGEST:
+            raise ValueError(
+                f"X must hold values up to {LARGEST:g}, whose squares are finite. Got {largest:g} instead."
+            )
+        weights = check_sample_weight(sample_weight, X).copy()
+        if self.class_weight is not None:
+            labels, codes = np.unique(y[weights > 0], return_inverse=True)
+            per_class = compute_class_weight(
+                self.class_weight, classes=labels, y=y[weights > 0], sample_weight=weights[weights > 0]
+            )
+            if not (np.isfinite(per_class).all() and (per_class >= 0).all()):
+                raise ValueError(
+                    f"The 'class_weight' parameter must give finite weights >= 0. Got {per_class.tolist()}."
+                )
+            weights[weights > 0] *= per_class[codes]
+        if weights.max() > np.finfo(np.float64).max / len(weights):
+            raise ValueError(f"The sum of the weights must be finite. Got weights up to {weights.max():g} instead.")
+        kept = weights > weights.max() * np.finfo(np.float64).tiny
+        if not kept.all():
+            X, y, weights = X[kept], y[kept], weights[kept]
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
                 "SoftmaxRegression needs samples of at least 2 classes in the data, but the data contains only one"
-                f" class with positive weight: {self.classes_[0]!r}"
+                f" class with positive weight: {self.classes_[0]!s}"
             )
-        if self.class_weight is not None:
-            per_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y, sample_weight=weights)
-            weights = weights * per_class[codes]
         return X, codes, weights
 
-    def _start(self, scores: Linear, batches: InMemory) -> np.ndarray:
+    def _start(self, scores: Linear, batches: InMemory, centre: np.ndarray, previous_classes) -> np.ndarray:
         """The previous solution for a warm start; else no coefficients, and intercepts that give the class shares."""
-        if self.warm_start and hasattr(self, "coef_"):
-            if self.coef_.shape == (scores.n_rows, scores.n_features):
-                return scores.pack(self.coef_, self.intercept_)
-            raise ValueError(
-                f"warm_start=True needs the shape of the previous fit, coef_ {self.coef_.shape}."
-                f" Got {(scores.n_rows, scores.n_features)} instead."
-            )
+        if previous_classes is not None:
+            if self.coef_.shape[1] != scores.n_features or not np.array_equal(previous_classes, self.classes_):
+                raise ValueError(
+                    f"warm_start=True needs the classes and features of the previous fit, {previous_classes}"
+                    f" and {self.coef_.shape[1]}. Got {self.classes_} and {scores.n_features} instead."
+                )
+            return scores.pack(self.coef_, self.intercept_ + self.coef_ @ centre)
         log_share = np.log(batches.class_shares())
         intercept = log_share[1:] - log_share[0] if scores.n_rows == 1 else log_share - log_share.mean()
         return scores.pack(0.0, intercept)
 
-    def _unpack(self, solution, scores: Linear):
+    def _unpack(self, solution, scores: Linear, centre: np.ndarray):
         self.coef_, self.intercept_ = scores.unpack(solution.w)
+        if np.isinf(self.C) and scores.n_rows > 1:
+            self.coef_ -= self.coef_.mean(axis=0)
+        self.intercept_ -= self.coef_ @ centre
         if scores.n_rows > 1:  # a common shift of unpenalised scores changes nothing: report the centred ones
             self.intercept_ -= self.intercept_.mean()
-            if np.isinf(self.C):
-                self.coef_ -= self.coef_.mean(axis=0)
         self.objective_ = solution.value
         self.gap_ = solution.certificate.gap
         self.certificate_ = solution.certificate.kind
@@ -215,14 +245,23 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         self.converged_ = solution.converged
         self.stopped_by_ = solution.stopped_by
         self.n_iter_ = solution.n_iter
-        if not solution.converged:
-            warnings.warn(
-                f"SoftmaxRegression stopped by {solution.stopped_by} after {solution.n_iter} iterations with a"
-                f" {self.certificate_} bound of {self.bound_ / self.objective_:.3g} of the objective, above"
-                f" tol={self.tol:g}. Raise max_iter={self.max_iter}, scale the features, or lower C={self.C:g}.",
-                ConvergenceWarning,
-                stacklevel=3,
+
+    def _warn(self, separated: bool):
+        message = None
+        if separated:
+            self.converged_ = False
+            message = (
+                "SoftmaxRegression: the features separate the classes perfectly, so with C=inf the coefficients grow"
+                f" without end; they are where it stopped, after {self.n_iter_} iterations. Use a finite C."
             )
+        elif not self.converged_:
+            message = (
+                f"SoftmaxRegression stopped by {self.stopped_by_} after {self.n_iter_} iterations with a"
+                f" {self.certificate_} bound of {self.bound_ / self.objective_:.3g} of the objective, above"
+                f" tol={self.tol:g}. Raise max_iter={self.max_iter}, scale the features, or lower C={self.C:g}."
+            )
+        if message:
+            warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
     def decision_function(self, X):
         """Scores z = W x + b.

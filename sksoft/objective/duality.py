@@ -18,8 +18,9 @@ with t̄ = Σ aᵢ tᵢ. By convexity Ω(p') ≤ (1 − ε) Ω(p) + ε Ω(q), an
 
     gap ≤ ‖∇_W F‖²/(2λ) + ⟨g, b⟩ + ε (Ω(q) − Σ aᵢ Ω(pᵢ)) + (‖G'‖² − ‖G‖²)/(2λ),     G' = G + ε (M − G)
 
-Every term is small near the optimum and none is a difference of large ones, so the bound resolves gaps far below the
-rounding of F itself. Ω(q) ≤ 0 and −Ω(p) ≤ max entropy bound the third term without another sweep.
+Near the optimum every term is small, so the bound resolves gaps far below the rounding of F itself. Ω(q) ≤ 0 and
+−Ω(p) ≤ max entropy bound the third term without another sweep. The terms themselves are rounded: what rounding may
+have taken is added, and a bound that is not finite is infinite, which proves nothing.
 
 References
 ----------
@@ -31,20 +32,24 @@ from scipy import sparse
 
 from sksoft.objective.scores import Linear
 
+# Relative error of a term, generously: it is a sum over many products.
+ROUNDING = 1e-12
+
 
 def ridge_gap(point) -> float:
-    """Bound F(w) − min F at `point`; nan without a penalty or for scores that are not linear."""
+    """Bound F(w) − min F at `point`; nan without a penalty, for scores that are not linear, or off the simplex."""
     objective = point.objective
     strength = objective.penalty.strength
-    if strength == 0.0 or not isinstance(objective.scores, Linear):
+    if strength == 0.0 or not isinstance(objective.scores, Linear) or not objective.loss.link.on_simplex:
         return float("nan")
-    at_model = float(np.sum(point.gradient[objective.penalty.penalised] ** 2)) / (2.0 * strength)
-    if not objective.scores.fit_intercept:
-        return at_model
-    return max(0.0, at_model + _price_of_feasibility(point, strength))
+    terms = [float(np.sum(point.gradient[objective.penalty.penalised] ** 2)) / (2.0 * strength)]
+    if objective.scores.fit_intercept:
+        terms += _price_of_feasibility(point, strength)
+    bound = sum(terms) + ROUNDING * sum(map(abs, terms))
+    return bound if 0.0 <= bound < np.inf else np.inf
 
 
-def _price_of_feasibility(point, strength: float) -> float:
+def _price_of_feasibility(point, strength: float) -> list[float]:
     """What moving the dual point onto the intercept's constraint costs: the last three terms of the bound."""
     objective, scores = point.objective, point.objective.scores
     g = point.class_gradient - point.class_gradient.mean()
@@ -52,17 +57,18 @@ def _price_of_feasibility(point, strength: float) -> float:
     positive = g > 0
     epsilon = float(np.max(g[positive] / (mean_target[positive] + g[positive]), initial=0.0))
     if epsilon == 0.0:
-        return 0.0
+        return []
     q = np.maximum(mean_target - (1.0 - epsilon) / epsilon * g, 0.0)
     coef, intercept = scores.unpack(point.w)
-    own_rows = slice(scores.n_classes - scores.n_rows, None)
+    own_rows = scores.own_classes
     G = scores.unpack(point.gradient)[0] - strength * coef
     move = epsilon * (np.outer(q, mean_x) - target_by_x)[own_rows] - epsilon * G
-    return (
-        float(g[own_rows] @ intercept)
-        + epsilon * objective.loss.link.max_entropy(scores.n_classes)
-        + float(np.sum(move * (2.0 * G + move))) / (2.0 * strength)
-    )
+    return [
+        *(g[own_rows] * intercept).tolist(),
+        epsilon * objective.loss.link.max_entropy(scores.n_classes),
+        float(np.vdot(move, G)) / strength,
+        float(np.sum(move**2)) / (2.0 * strength),
+    ]
 
 
 def class_moments(batches) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

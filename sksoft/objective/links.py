@@ -23,7 +23,7 @@ References
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from scipy.special import expit, xlogy
@@ -32,7 +32,9 @@ from sksoft.kernels import projections, rowwise
 
 
 class Link(Protocol):
-    """What a link offers."""
+    """What a link offers; ``on_simplex`` is whether its distributions sum to one."""
+
+    on_simplex: ClassVar[bool]
 
     def predict(self, scores: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """The distribution p(s) of each row."""
@@ -59,6 +61,8 @@ class Link(Protocol):
 class Softmax:
     """p = exp(s) / Σ exp(s), from the Shannon negentropy."""
 
+    on_simplex: ClassVar[bool] = True
+
     def predict(self, scores, out=None):
         return rowwise.softmax_rows(scores, out=out)
 
@@ -84,6 +88,7 @@ class Entmax:
     alpha : float in (1, 2]
     """
 
+    on_simplex: ClassVar[bool] = True
     alpha: float = 1.5
 
     def __post_init__(self):
@@ -113,6 +118,8 @@ class Entmax:
 @dataclass(frozen=True)
 class Sigmoid:
     """p = 1 / (1 + exp(−s)) entry by entry: independent Bernoulli distributions."""
+
+    on_simplex: ClassVar[bool] = False
 
     def predict(self, scores, out=None):
         return expit(scores, out=out)

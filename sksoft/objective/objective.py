@@ -6,6 +6,7 @@ is another sweep each. With J the Jacobian of the scores and P the link's Jacobi
     ∇F = Jᵀ s (p − t) + ∇R          ∇²F v = Jᵀ s P (J v) + ∇²R v        (the scores here are linear in w)
 """
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +17,7 @@ from sksoft.objective import duality, preconditioning
 from sksoft.objective.batches import Block, InMemory
 from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.penalties import Ridge
+from sksoft.objective.targets import Labels
 
 # Distributions of all rows are kept for Hessian products up to this size, and computed again above it.
 KEEP_BYTES = 1 << 30
@@ -59,6 +61,21 @@ class Objective:
         point.value = loss + self.penalty.value(w)
         point.gradient = gradient + self.penalty.gradient(w)
         return point
+
+    def separates(self, w: np.ndarray) -> bool:
+        """Whether at w every label has a score above all others of its row: then a multiple of w is better still."""
+        target = self.batches.target
+        if not isinstance(target, Labels):
+            return False
+
+        def partial(block: Block):
+            z = self.scores.scores(w, block.X, scratch("scores", (len(block.weights), self._shape[1])))
+            own = np.arange(len(z)), target.codes[block.rows]
+            true_scores = z[own]
+            z[own] = -np.inf
+            return (int((true_scores > z.max(axis=1)).sum()),)
+
+        return self.batches.map_reduce(partial)[0] == self._shape[0]
 
     @cached_property
     def _proba(self) -> np.ndarray | None:
@@ -111,7 +128,8 @@ class Point:
         (product,) = objective.batches.map_reduce(partial)
         return product + objective.penalty.hessian_product(v)
 
-    def preconditioner(self):
+    @cached_property
+    def preconditioner(self) -> Callable[[np.ndarray], np.ndarray]:
         """A symmetric positive map r → M⁻¹ r with M near ∇²F(w)."""
         return preconditioning.for_point(self)
 

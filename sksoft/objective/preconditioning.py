@@ -1,19 +1,20 @@
 """Metrics near the Hessian, so that conjugate gradients need few products.
 
-For linear scores ∇²F ≈ A ⊗ S + λ with A = Σ aᵢ hᵢ x̃ᵢ x̃ᵢᵀ the Gram matrix of the rows x̃ = (x, 1), weighted by their
-curvature hᵢ = 1 − ‖pᵢ‖², and S = I − 11ᵀ/K. On the space that the gradient spans S acts as the identity over K − 1,
-so M = A / (K − 1) + λ serves every class with one factorisation; for two classes hᵢ = 2 pᵢ (1 − pᵢ) and M, with
-half of it, is the Hessian itself.
+For linear scores ∇²F ≈ A ⊗ S / (K − 1) + λ with A = Σ aᵢ hᵢ x̃ᵢ x̃ᵢᵀ the Gram matrix of the rows x̃ = (x, 1), weighted by
+their curvature hᵢ = 1 − ‖pᵢ‖², and S = I − 11ᵀ/K, the identity on the space that gradients span. So M = A / (K − 1) + λ
+serves every class with one factorisation. For two classes hᵢ = 2 pᵢ (1 − pᵢ), and half of it makes M the Hessian.
 """
 
 import numpy as np
 from scipy import linalg, sparse
 
+from sksoft.kernels import splitmix
 from sksoft.objective.scores import Linear
 
 # Above this many columns the Gram matrix (and its cube in time) costs more than the products it saves.
 GRAM_COLUMNS = 2000
-# Rows that estimate the Gram matrix, at least; evenly spaced, so that a fit is deterministic.
+# Rows that estimate the Gram matrix, about; chosen by a hash of their position, so that a fit is deterministic and an
+# order of the rows that repeats itself does no harm.
 GRAM_ROWS = 8000
 
 
@@ -45,9 +46,13 @@ def _curvature(point) -> np.ndarray:
 def _gram(point):
     scores, X = point.objective.scores, point.objective.batches.X
     curvature = _curvature(point)
-    step = max(1, len(curvature) // max(GRAM_ROWS, 4 * scores.n_columns))
-    rows = X[::step]
-    sampled = curvature[::step] * (curvature.sum() / max(curvature[::step].sum(), np.finfo(float).tiny))
+    rows, sampled = X, curvature
+    wanted = max(GRAM_ROWS, 4 * scores.n_columns)
+    if len(curvature) > 2 * wanted:
+        keys = splitmix.mix(np.arange(1, len(curvature) + 1, dtype=np.uint64))
+        chosen = keys < np.uint64(2**64 * (wanted / len(curvature)))
+        rows, sampled = X[chosen], curvature[chosen]
+        sampled *= curvature.sum() / max(sampled.sum(), np.finfo(float).tiny)
     metric = np.empty((scores.n_columns, scores.n_columns))
     weighted = rows * sampled[:, None]
     metric[: scores.n_features, : scores.n_features] = rows.T @ weighted
@@ -78,8 +83,10 @@ def _diagonal(point):
     squares = np.asarray(X.multiply(X).T @ curvature if sparse.issparse(X) else (X**2).T @ curvature).ravel()
     strength = point.objective.penalty.strength
     diagonal = np.empty(scores.n_columns)
-    diagonal[: scores.n_features] = JACOBI_SHARE * squares + (strength or (1 - JACOBI_SHARE) * squares.mean())
+    # Without a ridge there is no scale to share with, and columns of any scale must be seen.
+    diagonal[: scores.n_features] = JACOBI_SHARE * squares + strength if strength else squares
     if scores.fit_intercept:
         diagonal[-1] = curvature.sum()
-    diagonal = np.tile(np.maximum(diagonal, np.finfo(float).tiny), scores.n_rows)
+    diagonal[diagonal == 0.0] = 1.0
+    diagonal = np.tile(diagonal, scores.n_rows)
     return lambda r: r / diagonal

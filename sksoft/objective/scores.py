@@ -42,6 +42,11 @@ class Linear:
         return 1 if self.n_classes == 2 else self.n_classes
 
     @property
+    def own_classes(self) -> slice:
+        """The classes whose scores have a row of W: all, or the second of two."""
+        return slice(self.n_classes - self.n_rows, None)
+
+    @property
     def n_columns(self) -> int:
         return self.n_features + self.fit_intercept
 
@@ -71,7 +76,7 @@ class Linear:
 
     def scores(self, w, X, out) -> np.ndarray:
         coef, intercept = self.unpack(w)
-        own = out[:, self.n_classes - self.n_rows :]
+        own = out[:, self.own_classes]
         if sparse.issparse(X) or self.n_rows == 1:
             own[...] = X @ coef.T
         else:
@@ -85,7 +90,7 @@ class Linear:
         return self.scores(v, X, out)
 
     def adjoint(self, w, g, X) -> np.ndarray:
-        g = g[:, self.n_classes - self.n_rows :]
+        g = g[:, self.own_classes]
         out = np.empty((self.n_rows, self.n_columns))
         out[:, : self.n_features] = np.asarray(X.T @ g).T
         if self.fit_intercept:

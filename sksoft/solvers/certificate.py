@@ -5,7 +5,6 @@ from typing import Literal
 
 import numpy as np
 
-
 Reason = Literal["tolerance", "precision", "bound", "max_iter"]
 
 

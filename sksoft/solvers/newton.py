@@ -23,9 +23,11 @@ from sksoft.solvers.certificate import Certificate, Reason, Solution
 SUFFICIENT_DECREASE = 1e-4
 MAX_HALVINGS = 40
 MAX_PRODUCTS = 1000
-LAST_FORCING = 1e-6
+LAST_FORCING, ROUGH_FORCING = 1e-6, 0.1
 # Curvature below this share of the metric's is rounding: the direction is flat.
 FLAT = 1e-13
+# A residual below this share that has only flat directions left is rounding as well.
+FLAT_RESIDUAL = 1e-4
 # A decrease below this share of F drowns in the rounding of F.
 VALUE_RESOLUTION = 1e-13
 # A bound below this share of F that no step improves is the limit of float64, not a failure.
@@ -43,6 +45,7 @@ class Point(Protocol):
         """∇²F(w) v."""
         ...
 
+    @property
     def preconditioner(self) -> Callable[[np.ndarray], np.ndarray]:
         """A symmetric positive map near the inverse Hessian."""
         ...
@@ -77,33 +80,50 @@ def newton_cg(objective: Objective, w: np.ndarray, *, tol: float, max_iter: int)
     solution : Solution
     """
     point = objective.at(w)
+    if not (np.isfinite(point.value) and np.all(np.isfinite(point.gradient))):
+        raise ValueError(
+            f"The objective is not finite at the start: {point.value}. Scale the features and the weights."
+        )
     certificate = _gap_certificate(point)
     n_iter = n_products = 0
-    forcing = 0.5
+    forcing, stationarity = 0.5, np.inf
     stopped_by: Reason = "max_iter"
     while n_iter < max_iter:
         last = certificate is not None and certificate.bound <= tol * abs(point.value)
-        direction, products, decrement = _newton_direction(point, LAST_FORCING if last else forcing)
+        direction, products, decrement, _ = _newton_direction(point, LAST_FORCING if last else forcing)
         n_products += products
         if certificate is None and 0.5 * decrement <= tol * abs(point.value):
-            last = True  # nothing can be proved here, so the decrement of a nearly exact step must speak
-            direction, products, decrement = _newton_direction(point, LAST_FORCING)
+            # nothing can be proved here, so the decrement of a nearly exact step must speak
+            direction, products, decrement, exact = _newton_direction(point, LAST_FORCING)
             n_products += products
+            if exact:  # F only decreases from here, so this holds for every later point
+                stationarity = min(stationarity, 0.5 * decrement)
+            last = stationarity <= tol * abs(point.value)
         trial = _line_search(objective, point, direction, decrement)
         if trial is None:
             stopped_by = "tolerance" if last else "precision"
             break
         n_iter += 1
         forcing = _forcing(point, trial, forcing)
-        point, certificate = trial, _gap_certificate(trial)
+        proved = _gap_certificate(trial)
         if last:
             stopped_by = "tolerance"
+            if (
+                certificate is None or proved is None or proved.bound <= certificate.bound
+            ):  # else rounding made it worse
+                point, certificate = trial, proved
             break
+        point, certificate = trial, proved
     if certificate is None:
-        _, products, decrement = _newton_direction(point, forcing)
-        n_products += products
-        certificate = Certificate("stationarity", 0.5 * decrement)
-    accepted = max(tol, PRECISION_LIMIT) if stopped_by == "precision" else tol
+        for accuracy in (LAST_FORCING, ROUGH_FORCING) if stationarity == np.inf else ():
+            # where the gradient is rounding, a rough solution is all there is
+            _, products, decrement, exact = _newton_direction(point, accuracy)
+            n_products += products
+            if exact:
+                stationarity = 0.5 * decrement / (1.0 - accuracy)
+                break
+        certificate = Certificate("stationarity", stationarity)
+    accepted = max(tol, PRECISION_LIMIT) if stopped_by != "max_iter" else tol
     return Solution(
         w=point.w,
         value=float(point.value),
@@ -121,20 +141,20 @@ def _gap_certificate(point) -> Certificate | None:
     return None if np.isnan(bound) else Certificate("gap", bound)
 
 
-def _newton_direction(point, forcing: float) -> tuple[np.ndarray, int, float]:
+def _newton_direction(point, forcing: float) -> tuple[np.ndarray, int, float, bool]:
     """Conjugate gradients on ∇²F d = −∇F until the preconditioned residual fell to `forcing` of its start.
 
-    Returns d, the Hessian products used, and −⟨∇F, d⟩, the squared Newton decrement when d is exact.
+    Returns d, the Hessian products used, −⟨∇F, d⟩, which is the squared Newton decrement when d is exact, and whether
+    d is what was asked for: not where the products ran out, or a flat direction ended it early.
     """
-    precondition = point.preconditioner()
+    precondition = point.preconditioner
     d = np.zeros_like(point.w)
     residual = -point.gradient
     z = precondition(residual)
     search, metric_search = z.copy(), residual.copy()  # M · search follows by the same recursion, as M z = residual
-    rz = float(residual @ z)
-    target = forcing**2 * rz
+    rz = start = float(residual @ z)
     products = 0
-    while rz > target and rz > 0.0 and products < MAX_PRODUCTS:
+    while rz > forcing**2 * start and rz > 0.0 and products < MAX_PRODUCTS:
         product = point.hessian_product(search)
         products += 1
         curvature = float(search @ product)
@@ -147,7 +167,10 @@ def _newton_direction(point, forcing: float) -> tuple[np.ndarray, int, float]:
         rz, before = float(residual @ z), rz
         search = z + (rz / before) * search
         metric_search = residual + (rz / before) * metric_search
-    return d, products, max(0.0, -float(point.gradient @ d))
+    decrement = -float(point.gradient @ d)
+    if not np.isfinite(decrement):
+        raise ValueError("A Newton step is not finite. Scale the features and the weights.")
+    return d, products, max(0.0, decrement), rz <= max(forcing, FLAT_RESIDUAL) ** 2 * start
 
 
 def _line_search(objective, point, direction, decrement):

@@ -47,7 +47,9 @@ def log_newton(objective, beta: float, *, bounds: tuple[float, float], tol: floa
         converged = g == 0.0 or at_bound or last
         if converged or n_iter == max_iter:
             break
-        n_iter, last = n_iter + 1, abs(step) <= tol or right - left <= tol
+        # a step of a few roundings of u is as small as one can be, whatever the tolerance
+        finest = max(tol, 4.0 * float(np.spacing(abs(u) + 1.0)))
+        n_iter, last = n_iter + 1, abs(step) <= finest or right - left <= finest
         u = float(np.clip(_next(u, step, left, right), low, high))
     return Solution(
         w=point.w,

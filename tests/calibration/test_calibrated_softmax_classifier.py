@@ -7,6 +7,7 @@ import sklearn
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits, load_iris, make_classification
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
+from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -81,7 +82,7 @@ def test_frozen_with_fewer_classes_in_the_calibration_part(digits):
     X_train, X_test, y_train, y_test = digits
     model = CalibratedSoftmaxClassifier(FrozenEstimator(GaussianNB().fit(X_train, y_train)))
     assert model.fit(X_test[y_test < 9], y_test[y_test < 9]).predict_proba(X_test).shape == (len(X_test), 10)
-    with pytest.raises(ValueError, match="holds the label .*77"):
+    with pytest.raises(ValueError, match=r"holds the label .*77"):
         model.fit(X_test, np.where(y_test == 9, 77, y_test))
 
 
@@ -162,7 +163,7 @@ def test_bad_input_is_named(digits):
         CalibratedSoftmaxClassifier(StandardScaler()).fit(X, y)
     y[y == 7] = 6
     y[0] = 7
-    with pytest.raises(ValueError, match="at least two distinct rows of each class; class .*7.* has one"):
+    with pytest.raises(ValueError, match=r"at least two distinct rows of each class; class .*7.* has one"):
         CalibratedSoftmaxClassifier(GaussianNB()).fit(X, y)
     folds = [(np.arange(1, 200), np.arange(1))]
     with pytest.raises(ValueError, match=r"The training part of a fold lacks the classes \[7\]"):
@@ -174,3 +175,41 @@ def test_series_with_an_index_of_its_own():
     y = pd.Series(y.to_numpy(), index=np.arange(150)[::-1] * 10)
     model = CalibratedSoftmaxClassifier(SoftmaxRegression()).fit(X, y)
     assert model.score(X, y.to_numpy()) > 0.9
+
+
+@pytest.mark.parametrize("wrap", [lambda svc: svc, lambda svc: make_pipeline(StandardScaler(), svc)])
+def test_scores_of_pairs_of_classes_are_refused(wrap):
+    X, y = load_iris(return_X_y=True)
+    model = CalibratedSoftmaxClassifier(wrap(SVC(decision_function_shape="ovo")))
+    with pytest.raises(ValueError, match=r"must give one score per class.*decision_function_shape='ovr'"):
+        model.fit(X, y)
+
+
+def test_folds_from_a_generator_and_folds_without_weight(digits):
+    X_train, _, y_train, _ = digits
+    X, y = X_train[:300], y_train[:300]
+    folds = list(StratifiedKFold(3).split(X, y))
+    from_list = CalibratedSoftmaxClassifier(GaussianNB(), cv=folds).fit(X, y)
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = CalibratedSoftmaxClassifier(GaussianNB(), cv=(fold for fold in folds))
+        assert model.fit(X, y).calibrator_.temperature_ == from_list.calibrator_.temperature_
+    with pytest.raises(ValueError, match="The 'cv' parameter must give at least one fold"):
+        model.fit(X, y)
+    weights = np.ones(300)
+    weights[folds[0][1]] = 0.0
+    kept = weights > 0
+    relabelled = [
+        (np.flatnonzero(np.isin(np.flatnonzero(kept), a)), np.flatnonzero(np.isin(np.flatnonzero(kept), b)))
+        for a, b in folds[1:]
+    ]
+    weighted = CalibratedSoftmaxClassifier(GaussianNB(), cv=folds).fit(X, y, sample_weight=weights)
+    removed = CalibratedSoftmaxClassifier(GaussianNB(), cv=relabelled).fit(X[kept], y[kept])
+    np.testing.assert_allclose(weighted.calibrator_.temperature_, removed.calibrator_.temperature_, rtol=1e-9)
+
+
+def test_one_class_and_unfitted_classifiers_are_named(digits):
+    X_train, _, y_train, _ = digits
+    with pytest.raises(ValueError, match=r"at least 2 classes\. Got one class: 3"):
+        CalibratedSoftmaxClassifier(GaussianNB()).fit(X_train[:20], np.full(20, 3))
+    with pytest.raises(NotFittedError):
+        CalibratedSoftmaxClassifier(FrozenEstimator(GaussianNB())).fit(X_train, y_train)

@@ -64,3 +64,23 @@ def test_frames_of_both_kinds_and_lists_of_text_have_keys():
 
 def test_columns_are_told_apart():
     assert row_keys(np.array([[1.0, 0.0], [0.0, 1.0]])).tolist()[0] != row_keys(np.array([[1.0, 0.0], [0.0, 1.0]]))[1]
+
+
+def test_the_container_does_not_decide(data):
+    X, _ = data
+    for other in (pd.DataFrame(X), pl.DataFrame(X), X.tolist()):
+        np.testing.assert_array_equal(row_keys(other), row_keys(X))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"a": 1}, {"b": 2}, {"a": 1}],
+        [["x"], ["y", "z"], ["x"]],
+        pd.DataFrame({"tokens": [["x"], ["y", "z"], ["x"]]}),
+    ],
+    ids=["mappings", "sequences", "cells"],
+)
+def test_rows_that_are_no_table_have_keys(rows):
+    keys = row_keys(rows)
+    assert keys[0] == keys[2] != keys[1]

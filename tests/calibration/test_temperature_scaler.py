@@ -7,7 +7,7 @@ import pytest
 import skops.io
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from sksoft import TemperatureScaler
 from sksoft.metrics import expected_calibration_error, negative_log_likelihood
@@ -195,7 +195,7 @@ def test_bad_input_is_named(rng):
     proba = softmax(scores, axis=1)
     with pytest.raises(ValueError, match="The 'input' parameter of TemperatureScaler must be a str among"):
         TemperatureScaler(input="auto").fit(scores, y)
-    with pytest.raises(ValueError, match=r"must hold probabilities in \[0, 1\].*scores need input='logits'"):
+    with pytest.raises(ValueError, match=r"must hold probabilities.*scores need input='logits'"):
         TemperatureScaler(input="proba").fit(scores, y)
     with pytest.raises(ValueError, match=r"must sum to one within 0.001. Got .*0.5.* in row 0"):
         TemperatureScaler(input="proba").fit(proba / 2, y)
@@ -220,3 +220,50 @@ def test_round_trips(rng):
     names = ["sksoft.calibration.temperature_scaler.TemperatureScaler"]
     for copy in (pickle.loads(pickle.dumps(scaler)), skops.io.loads(skops.io.dumps(scaler), trusted=names)):
         np.testing.assert_array_equal(copy.predict_proba(scores), scaler.predict_proba(scores))
+
+
+def test_published_probabilities_that_exceed_one_by_rounding(shared_data):
+    data = np.load(shared_data / "calibration" / "labelerrors_imdb_cvprobs.npz")
+    proba, y = data["probs"], data["labels"]
+    assert proba.max() > 1.0
+    scaler = TemperatureScaler(input="proba").fit(proba, y)
+    logits = np.log(np.clip(proba, np.finfo(float).eps, None))
+    search = minimize_scalar(lambda u: loss(np.exp(u), logits, y), bracket=(-1, 1), options={"xtol": 1e-12})
+    np.testing.assert_allclose(scaler.temperature_, np.exp(search.x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("outlier", [1e9, 1e200])
+def test_an_outlier_that_is_right_changes_nothing(rng, outlier):
+    scores, y = make(rng)
+    reference = TemperatureScaler().fit(scores, y)
+    row = np.array([[outlier, 0.0, 0.0, 0.0]])
+    scaler = TemperatureScaler().fit(np.vstack([scores, row]), np.append(y, 0))
+    np.testing.assert_allclose(scaler.temperature_, reference.temperature_, rtol=1e-6)
+
+
+def test_finite_scores_give_finite_probabilities(rng):
+    scaler = TemperatureScaler().fit(*make(rng, sharpness=0.04))
+    extreme = np.array([[1.7e308, 0.0, 0.0, -1.7e308]])
+    np.testing.assert_array_equal(scaler.predict_proba(extreme), [[1.0, 0.0, 0.0, 0.0]])
+    assert scaler.predict(extreme) == [0]
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_weights_of_any_size(rng, size):
+    scores, y = make(rng)
+    reference = TemperatureScaler().fit(scores, y)
+    scaler = TemperatureScaler().fit(scores, y, sample_weight=np.full(len(y), size))
+    np.testing.assert_allclose(scaler.temperature_, reference.temperature_, rtol=1e-9)
+    np.testing.assert_allclose(scaler.temperature_stderr_, reference.temperature_stderr_, rtol=1e-9)
+
+
+def test_a_tolerance_of_zero_ends_at_rounding(rng):
+    scaler = TemperatureScaler(tol=0.0).fit(*make(rng))
+    assert scaler.converged_
+    assert scaler.n_iter_ < 20
+
+
+def test_prediction_needs_a_fit(rng):
+    for method in ("predict", "predict_proba", "decision_function"):
+        with pytest.raises(NotFittedError):
+            getattr(TemperatureScaler(), method)(np.zeros((2, 3)))

@@ -17,7 +17,6 @@ NOT_APPLICABLE = {
     "check_estimators_nan_inf": COLUMNS,
     "check_estimators_overwrite_params": COLUMNS,
     "check_estimators_pickle": COLUMNS,
-    "check_estimators_unfitted": COLUMNS,
     "check_fit2d_predict1d": "a one-dimensional X is two-class scores, so it is not told to be reshaped",
     "check_n_features_in_after_fitting": COLUMNS,
     "check_non_transformer_estimators_n_iter": COLUMNS,

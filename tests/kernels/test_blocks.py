@@ -95,3 +95,28 @@ def test_serial_blas_limits_and_restores_also_when_nested():
             assert set(blas_threads()) == {1}
         assert set(blas_threads()) == {1}
     assert blas_threads() == before
+
+
+def test_overlapping_fits_in_several_threads_share_one_blas_limit():
+    before, seen, first_is_in, second_is_in = blas_threads(), [], threading.Event(), threading.Event()
+
+    def first():
+        with serial_blas():
+            first_is_in.set()
+            second_is_in.wait(10)
+            seen.append(blas_threads())
+
+    def second():
+        first_is_in.wait(10)
+        with serial_blas():
+            second_is_in.set()
+            threads[0].join(10)
+            seen.append(blas_threads())
+
+    threads = [threading.Thread(target=target) for target in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert seen == [[1] * len(before)] * 2
+    assert blas_threads() == before

@@ -1,7 +1,7 @@
 """SoftmaxRegression: the optimum of an independent package, what it proves, and what it refuses."""
 
 import pickle
-import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -192,7 +192,7 @@ def test_warm_start_at_the_solution_takes_no_time():
     model.fit(X, y)
     assert model.n_iter_ <= 1 < first
     np.testing.assert_allclose(model.coef_, coef, atol=1e-6)
-    with pytest.raises(ValueError, match="warm_start=True needs the shape of the previous fit"):
+    with pytest.raises(ValueError, match="warm_start=True needs the classes and features of the previous fit"):
         model.fit(X[:, :10], y)
 
 
@@ -301,10 +301,82 @@ def test_bad_data_is_named():
         model.predict(X[:, :3])
 
 
-def test_perfect_separation_without_penalty_is_not_silent():
+@pytest.mark.parametrize("max_iter", [20, 100])
+def test_perfect_separation_without_penalty_is_named(max_iter):
     X = np.array([[-1.0], [1.0]] * 10)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        model = SoftmaxRegression(C=np.inf, max_iter=20).fit(X, [0, 1] * 10)
-    assert [w.category for w in caught] == [ConvergenceWarning]
+    with pytest.warns(ConvergenceWarning, match="separate the classes perfectly, so with C=inf the coefficients grow"):
+        model = SoftmaxRegression(C=np.inf, max_iter=max_iter).fit(X, [0, 1] * 10)
     assert not model.converged_
+
+
+@pytest.mark.parametrize("offset", [1e5, 1e10, 1e13])
+def test_far_offsets_do_not_break_the_proof(rng, offset):
+    X = np.round(rng.normal(size=(60, 3)) * 1024) / 1024
+    y = (X @ rng.normal(size=(3, 3)) + rng.gumbel(size=(60, 3))).argmax(axis=1)
+    shifted = X + offset
+    reference = tight().fit(shifted - offset, y)  # what is left of X after rounding at that offset
+    model = SoftmaxRegression().fit(shifted, y)
+    assert model.converged_
+    assert abs(model.objective_ - reference.objective_) <= model.gap_ + 1e-13
+    np.testing.assert_allclose(model.coef_, reference.coef_, atol=1e-4)
+
+
+@pytest.mark.parametrize("scales", [(-6, 6), (0, 8)])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_no_penalty_with_columns_of_any_scale(rng, scales, container):
+    X = rng.normal(size=(200, 8))
+    y = (X @ rng.normal(size=8) * 0.3 + rng.logistic(size=200) > 0).astype(int)
+    best = SoftmaxRegression(C=np.inf, tol=1e-12).fit(X, y).objective_
+    model = SoftmaxRegression(C=np.inf).fit(container(X * np.logspace(*scales, 8)), y)
+    assert model.converged_
+    np.testing.assert_allclose(model.objective_, best, rtol=2e-6)
+
+
+def test_class_weight_of_zero_is_removal(rng):
+    X, y = load("iris")
+    model = tight(class_weight={0: 0.0, 1: 1.0, 2: 1.0}).fit(X, y)
+    removed = tight().fit(X[y > 0], y[y > 0])
+    np.testing.assert_array_equal(model.classes_, [1, 2])
+    np.testing.assert_allclose(model.coef_, removed.coef_, atol=1e-9)
+
+
+@pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf])
+def test_bad_class_weights_are_named(weight):
+    X, y = load("iris")
+    with pytest.raises(ValueError, match="The 'class_weight' parameter must give finite weights >= 0"):
+        SoftmaxRegression(class_weight={0: weight}).fit(X, y)
+
+
+def test_features_and_weights_too_large_to_square_are_named():
+    X, y = load("iris")
+    with pytest.raises(ValueError, match=r"X must hold values up to 1e\+100"):
+        SoftmaxRegression().fit(X * 1e200, y)
+    with pytest.raises(ValueError, match="The sum of the weights must be finite"):
+        SoftmaxRegression().fit(X, y, sample_weight=np.full(len(y), 1e308))
+
+
+def test_an_order_of_rows_that_repeats_does_no_harm(rng):
+    n = 40_000
+    X = rng.normal(size=(n, 6)) * np.where(np.arange(n) % 5 == 0, 1e-3, 10.0)[:, None]
+    y = (X @ rng.normal(size=6) * 0.2 + rng.logistic(size=n) > 0).astype(int)
+    model = SoftmaxRegression().fit(X, y)
+    assert model.converged_
+    assert model.n_iter_ < 15
+
+
+def test_sparse_with_long_indices(rng):
+    X = sparse.csr_array(np.where(rng.uniform(size=(100, 5)) < 0.5, 1.0, 0.0))
+    y = (rng.uniform(size=100) < 0.5).astype(int)
+    long = X.copy()
+    long.indices, long.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    np.testing.assert_array_equal(SoftmaxRegression().fit(long, y).coef_, SoftmaxRegression().fit(X, y).coef_)
+
+
+def test_a_fit_has_the_same_bits_in_any_thread(rng):
+    X = rng.normal(size=(3000, 60))
+    y = (X @ rng.normal(size=(60, 4)) + rng.gumbel(size=(3000, 4))).argmax(axis=1)
+    here = SoftmaxRegression().fit(X, y)
+    with ThreadPoolExecutor(3) as pool:
+        elsewhere = list(pool.map(lambda _: SoftmaxRegression().fit(X, y).coef_, range(6)))
+    for coef in elsewhere:
+        np.testing.assert_array_equal(coef, here.coef_)

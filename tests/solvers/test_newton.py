@@ -26,6 +26,7 @@ class QuadraticPoint:
     def hessian_product(self, v):
         return self.o.A @ v
 
+    @property
     def preconditioner(self):
         return np.copy
 
@@ -79,6 +80,7 @@ class SteepPoint:
     def hessian_product(self, v):
         return self.h * v
 
+    @property
     def preconditioner(self):
         return np.copy
 
