@@ -24,8 +24,6 @@ from sksoft.kernels._numba.exp import exp, ordered, unordered
 LANES = 64
 # Up to this many columns a tile of float64 and its accumulators stay in 32 KB.
 NARROW = 40
-# From this many columns on a row fills registers without a strip, which would only be one more copy (measured).
-WIDE = 200
 # Entries of a strip: 8 KB of float64, so that rows to come and results fit beside it.
 STRIP = 1024
 # Entries of a strip whose arithmetic hides the fetching of as many to come.
@@ -372,8 +370,8 @@ def _prefetch(typingctx, array, offset):
         pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
         function_type = ir.FunctionType(ir.VoidType(), [pointer.type, _INT32, _INT32, _INT32])
         function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
-        # for reading, into every cache level, data
-        builder.call(function, [pointer, _INT32(0), _INT32(3), _INT32(1)])
+        # for reading, into the second-level cache (the first has the panel to hold), data
+        builder.call(function, [pointer, _INT32(0), _INT32(2), _INT32(1)])
         return context.get_dummy_value()
 
     return signature, codegen

@@ -9,7 +9,7 @@ from sksoft.kernels import rowwise
 from sksoft.kernels._numba import panels
 from sksoft.kernels._numba._jit import REASSOCIATE, jit
 from sksoft.kernels._numba.exp import SMALLEST_NORMAL, exp, log, log1p
-from sksoft.kernels._numba.panels import LANES, NARROW, WIDE
+from sksoft.kernels._numba.panels import LANES, NARROW
 from sksoft.kernels._numba.run import over_rows
 
 # Stand for what was not given
@@ -49,7 +49,7 @@ def _softmax_of_wide_rows(scores, out, empty_rows):
 @jit
 def softmax_block(scores, mask, temperature, out, empty_rows):
     n, n_columns = scores.shape
-    if n_columns >= WIDE and mask.size == 0 and temperature == 1.0:
+    if n_columns > NARROW and mask.size == 0 and temperature == 1.0:
         _softmax_of_wide_rows(scores, out, empty_rows)
         return
     tiled = n_columns <= NARROW
