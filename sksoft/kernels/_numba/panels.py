@@ -34,6 +34,32 @@ VECTOR_BYTES, LINE_BYTES = 32, 64
 _INT32 = ir.IntType(32)
 
 
+def _prefetcher(locality: int):
+    """``prefetch(array, offset)``: ask for the cache line of element `offset` of a 1-D `array`, past its end too.
+
+    `locality` is 3 for every cache level and 2 for all but the first, which has other things to hold.
+    """
+
+    @intrinsic
+    def prefetch(typingctx, array, offset):
+        signature = types.void(array, offset)
+
+        def codegen(context, builder, signature, args):
+            data = context.make_array(signature.args[0])(context, builder, args[0]).data
+            pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+            function_type = ir.FunctionType(ir.VoidType(), [pointer.type, _INT32, _INT32, _INT32])
+            function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+            builder.call(function, [pointer, _INT32(0), _INT32(locality), _INT32(1)])  # to read; data
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return prefetch
+
+
+_prefetch, _prefetch_outer = _prefetcher(3), _prefetcher(2)
+
+
 @jit
 def new_panel(rows):
     """A panel for `rows` (n, K), of their dtype, and how many rows it holds."""
@@ -181,7 +207,7 @@ def exponentials_of_row(row, largest, target, ahead):
 @jit
 def _prefetch_run(ahead, start, n):
     for j in range(start, start + n, LINE_BYTES // ahead.itemsize):
-        _prefetch(ahead, j)
+        _prefetch_outer(ahead, j)
 
 
 @jit(fastmath=REASSOCIATE)
@@ -358,20 +384,3 @@ def _transposed(builder, rows):
         rows = swapped
         distance *= 2
     return rows
-
-
-@intrinsic
-def _prefetch(typingctx, array, offset):
-    """Ask for the cache line of element `offset` of a 1-D `array`; one past its end does no harm."""
-    signature = types.void(array, offset)
-
-    def codegen(context, builder, signature, args):
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
-        function_type = ir.FunctionType(ir.VoidType(), [pointer.type, _INT32, _INT32, _INT32])
-        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
-        # for reading, into the second-level cache (the first has the panel to hold), data
-        builder.call(function, [pointer, _INT32(0), _INT32(2), _INT32(1)])
-        return context.get_dummy_value()
-
-    return signature, codegen
