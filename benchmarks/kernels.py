@@ -9,24 +9,13 @@ is not installed says so. "copy" is ``numpy.copyto`` into an existing array, cut
 Predicted before measuring (float64, 1e7 entries, two threads): exp at 0.65 ns an entry and a core is 3.3 ms, the copy
 3.8 ms, so a softmax with `out=` about 5-6 ms: 1.5 copies, 20 times SciPy on short rows, 5 times on long ones.
 
-Measured on two cores of an AMD EPYC (Zen 4), softmax with `out=`, float64, two threads, milliseconds:
-
-=========== ===== ====== ========= ===== ===== ============== ================== ===================
-shape       ours  copies fresh     SciPy torch numpy in place faster of SciPy,   entmax package, one
-                                                              torch / ours       thread: sparse, 1.5
-=========== ===== ====== ========= ===== ===== ============== ================== ===================
-1e6 x 10    10.4  2.3    12.9      110   101   87             9.7                10.5, 17.4
-1e5 x 100   9.2   2.4    12.9      56    34    32             3.7                25.6, 29.7
-1e4 x 1000  9.0   2.0    12.0      53    31    28             3.4                not repeated
-1e2 x 1e5   8.3   1.7    13.6      45    29    22             3.5                not repeated
-=========== ===== ====== ========= ===== ===== ============== ================== ===================
-
-No case of the table is slower than any peer, float32 and one thread included; the smallest margin is 1.1, a fresh
-float32 result of 1e2 x 1e5 on one thread against NumPy in place. The copies fall short of the prediction: the
-arithmetic and the memory traffic overlap less than assumed, and writing costs 3 ms of the 9 (logsumexp of 1e4 x 1000,
-which writes nothing, takes 5.9). Tried: fetching ahead during the arithmetic (kept; 22 to 17 ms for 32 columns on one
-thread), non-temporal stores through the panel (no gain on wide rows, a loss on ten columns), half and a quarter of the
-panel (no gain), a polynomial of degree 10 (5 % of exp, four times its error; not kept).
+Measured (docs/benchmarks.md has the table): 9.6, 8.1, 6.6 and 6.2 ms for the four shapes, 2.4 to 1.6 copies, 4.3 to 10.7
+times the faster of SciPy and PyTorch. The copies fall short of the prediction on short rows: getting ten columns into
+vector registers and out again, and per-row work at a hundred, cost as much as the exponentials. Tried: rows transposed
+in registers (kept), fetching ahead during the arithmetic (kept; into the first cache for tiles, the second for rows),
+a polynomial of degree 10 in base 2 with twelve fused multiply-adds instead of fifteen (kept: exp from 0.60 to 0.48 ns),
+rows above forty columns without a panel (kept: 10.5 to 7.0 ms at a hundred columns), fetching further ahead (loss),
+non-temporal stores through the panel (no gain on wide rows, a loss on ten columns), panels of 32 and 128 lanes (no gain).
 """
 
 import argparse
