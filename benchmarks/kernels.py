@@ -9,13 +9,14 @@ is not installed says so. "copy" is ``numpy.copyto`` into an existing array, cut
 Predicted before measuring (float64, 1e7 entries, two threads): exp at 0.65 ns an entry and a core is 3.3 ms, the copy
 3.8 ms, so a softmax with `out=` about 5-6 ms: 1.5 copies, 20 times SciPy on short rows, 5 times on long ones.
 
-Measured (docs/benchmarks.md has the table): 9.6, 8.1, 6.6 and 6.2 ms for the four shapes, 2.4 to 1.6 copies, 4.3 to 10.7
-times the faster of SciPy and PyTorch. The copies fall short of the prediction on short rows: getting ten columns into
-vector registers and out again, and per-row work at a hundred, cost as much as the exponentials. Tried: rows transposed
-in registers (kept), fetching ahead during the arithmetic (kept; into the first cache for tiles, the second for rows),
-a polynomial of degree 10 in base 2 with twelve fused multiply-adds instead of fifteen (kept: exp from 0.60 to 0.48 ns),
-rows above forty columns without a panel (kept: 10.5 to 7.0 ms at a hundred columns), fetching further ahead (loss),
-non-temporal stores through the panel (no gain on wide rows, a loss on ten columns), panels of 32 and 128 lanes (no gain).
+Measured (docs/benchmarks.md has the table): 9.6, 8.1, 6.6 and 6.2 ms for the four shapes, 2.4 to 1.6 copies, 4.3 to
+10.7 times the faster of SciPy and PyTorch. The copies fall short of the prediction on short rows: getting ten columns
+into vector registers and out again, and per-row work at a hundred, cost as much as the exponentials. Tried: rows
+transposed in registers (kept), fetching ahead during the arithmetic (kept; into the first cache for tiles, the second
+for rows), a polynomial of degree 10 in base 2 with twelve fused multiply-adds instead of fifteen (kept: exp from 0.60
+to 0.48 ns), rows above forty columns without a panel (kept: 10.5 to 7.0 ms at a hundred columns), fetching further
+ahead (loss), non-temporal stores through the panel (no gain on wide rows, a loss on ten columns), panels of 32 and
+128 lanes (no gain).
 """
 
 import argparse
