@@ -62,6 +62,9 @@ ONE_32, ZERO_32 = np.float32(1.0), np.float32(0.0)
 INLINED = {"fastmath": set(CONTRACT), "error_model": "numpy", "forceinline": True}
 
 
+# Names for compiled code: the bodies follow as overloads, one for each precision.
+
+
 def exp(x):
     """``exp(x)`` for x ≤ 0 in the precision of x: exactly 0 for −inf and where it would be subnormal, NaN for NaN."""
     raise NotImplementedError
