@@ -146,9 +146,8 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         bounds = BETA_BOUNDS if limit is None else (limit, limit)
         with serial_blas():
             solution = log_newton(objective, 1.0, bounds=bounds, tol=self.tol, max_iter=self.max_iter)
-            curvature = float(objective.at(solution.w).hessian_product(np.ones(1))[0])
         self.at_bound_ = limit is not None or solution.stopped_by == "bound"
-        self._unpack(solution, scale, curvature, weights)
+        self._unpack(solution, scale, weights)
         self._warn(limit)
         return self
 
@@ -180,7 +179,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
             )
         return logits, codes, weights
 
-    def _unpack(self, solution, scale: float, curvature: float, weights: np.ndarray):
+    def _unpack(self, solution, scale: float, weights: np.ndarray):
         beta = float(solution.w[0])
         self.temperature_ = scale / beta
         self.converged_ = solution.converged
@@ -191,8 +190,8 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         relative = weights / largest  # so that squares of weights of any size are finite
         frequency = self.weight_type == "frequency"
         n = relative.sum() * largest if frequency else relative.sum() ** 2 / (relative @ relative)
-        known = curvature > 0.0 and not self.at_bound_
-        self.temperature_stderr_ = float(scale / beta**2 / np.sqrt(n * curvature)) if known else float("nan")
+        known = solution.curvature > 0.0 and not self.at_bound_
+        self.temperature_stderr_ = float(scale / beta**2 / np.sqrt(n * solution.curvature)) if known else float("nan")
 
     def _warn(self, limit: float | None):
         if limit is not None:

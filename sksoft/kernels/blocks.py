@@ -22,6 +22,7 @@ from sksoft._config import effective_n_threads
 
 BLOCK_BYTES = 4 << 20
 
+Block = TypeVar("Block")
 Result = TypeVar("Result")
 
 _pool: ThreadPoolExecutor | None = None
@@ -43,7 +44,7 @@ def row_blocks(n_rows: int, row_bytes: int, block_bytes: int = BLOCK_BYTES) -> l
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
-def map_blocks(work: Callable[[slice], Result], blocks: list[slice]) -> list[Result]:
+def map_blocks(work: Callable[[Block], Result], blocks: list[Block]) -> list[Result]:
     """``[work(block) for block in blocks]``, on as many threads as the configuration allows.
 
     Called from inside a block it runs serially: blocks do not nest. An exception in any block is raised here.

@@ -168,8 +168,10 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         previous_classes = getattr(self, "classes_", None) if self.warm_start else None
         X, codes, weights = self._validate(X, y, sample_weight)
         # Centred columns have the same optimum and far better conditioned products; sparse ones stay sparse.
-        centre = np.average(X, axis=0, weights=weights) if self._centres(X) else np.zeros(X.shape[1])
-        X = X - centre if self._centres(X) else X
+        centre = np.zeros(X.shape[1])
+        if self.fit_intercept and not sparse.issparse(X):
+            centre = np.average(X, axis=0, weights=weights)
+            X = X - centre
         scores = Linear(X.shape[1], len(self.classes_), self.fit_intercept)
         batches = InMemory(X, Labels(codes, len(self.classes_)), weights)
         strength = 0.0 if np.isinf(self.C) else 1.0 / (self.C * batches.total_weight)
@@ -180,9 +182,6 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         self._unpack(solution, scores, centre)
         self._warn(strength == 0.0 and objective.separates(solution.w))
         return self
-
-    def _centres(self, X) -> bool:
-        return self.fit_intercept and not sparse.issparse(X)
 
     def _validate(self, X, y, sample_weight):
         """Checked X, codes and weights of the rows that weigh anything; sets ``classes_``."""

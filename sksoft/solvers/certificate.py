@@ -48,6 +48,8 @@ class Solution:
         Whether ``certificate.bound`` reached the tolerance or the limit of float64.
     stopped_by : {'tolerance', 'precision', 'bound', 'max_iter'}
         ``'precision'``: float64 resolves no further progress; ``'bound'``: the minimum lies on a bound of w.
+    curvature : float
+        F''(w) where w is one number; nan otherwise.
     """
 
     w: np.ndarray
@@ -58,3 +60,4 @@ class Solution:
     n_products: int
     converged: bool
     stopped_by: Reason
+    curvature: float = float("nan")

@@ -60,6 +60,7 @@ def log_newton(objective, beta: float, *, bounds: tuple[float, float], tol: floa
         n_products=n_iter + 1,
         converged=converged,
         stopped_by="bound" if at_bound else "tolerance" if converged else "max_iter",
+        curvature=h,
     )
 
 

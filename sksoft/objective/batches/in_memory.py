@@ -71,9 +71,7 @@ class InMemory:
 
     def map_reduce(self, partial: Callable[[Block], tuple]) -> tuple:
         """Add up ``partial(block)`` over all blocks, entry by entry, in block order."""
-        slices = [slice(i, i + 1) for i in range(len(self.blocks))]
-        partials = map_blocks(lambda i: partial(self.blocks[i.start]), slices)
-        return tuple(_sum_in_order(entries) for entries in zip(*partials))
+        return tuple(_sum_in_order(entries) for entries in zip(*map_blocks(partial, self.blocks)))
 
 
 def _sum_in_order(entries):
