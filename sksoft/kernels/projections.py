@@ -97,7 +97,7 @@ def entmax_jvp_rows(proba, vectors, *, alpha, weights=None, out=None):
 
     Returns
     -------
-    product : ndarray (n, K), dtype of `proba`
+    product : ndarray (n, K), dtype of `out`, or of `proba` where that is not given
     """
     wide = proba.astype(np.float64)
     support = wide != 0.0

@@ -97,11 +97,12 @@ def logsumexp_rows(scores, *, temperature=1.0, mask=None):
 
 @kernel()
 @quietly
-def cross_entropy_rows(scores, codes, weights, *, residual, proba=None):
-    """``Σ_i w_i (log Σ exp(s_i) − s_i[y_i])`` and its gradient in the scores, in one pass.
+def cross_entropy_rows(scores, codes, weights, *, residual, proba=None, smoothing=0.0):
+    """``Σ_i w_i KL(t_i ‖ p_i)`` for smoothed labels ``t_i = (1 − ε) e_{y_i} + ε / K``, and its gradient in the scores.
 
-    The residual of the true class is minus the sum of the other probabilities, and the loss ``log1p`` of the other
-    exponentials, so neither cancels where the row is nearly certain and right.
+    Without smoothing it is the cross-entropy ``Σ_i w_i (log Σ exp(s_i) − s_i[y_i])``. The residual of the true class
+    is minus the sum of the others, and the loss of a label is ``log1p`` of the other exponentials, so neither cancels
+    where the row is nearly certain and right.
 
     Parameters
     ----------
@@ -111,28 +112,69 @@ def cross_entropy_rows(scores, codes, weights, *, residual, proba=None):
     weights : IN ndarray (n,) float64
         A row of weight zero counts for exactly nothing, whatever its scores.
     residual : OUT ndarray (n, K), dtype of `scores`
-        ``w_i (p_i − e_{y_i})``; may be `scores` itself.
-    proba : OUT ndarray (n, K), dtype of `scores`, optional
+        ``w_i (p_i − t_i)``; may be `scores` itself.
+    proba : OUT ndarray (n, K), float32 or float64, optional
         ``p_i``; must not overlap the other arrays.
+    smoothing : float, 0 <= ε < 1
 
     Returns
     -------
     value : float
         In nats; float64 sum over the rows in order.
     """
-    exps, _ = _shifted(scores, 1.0, None)
-    rows = np.arange(len(scores))
-    shifted_true = exps[rows, codes]
-    np.exp(exps, out=exps)
+    shifted, _ = _shifted(scores, 1.0, None)
+    rows, n_classes = np.arange(len(scores)), scores.shape[1]
+    shifted_true = shifted[rows, codes]
+    exps = np.exp(shifted)
     exp_true = exps[rows, codes]
     exps[rows, codes] = 0.0
     others = exps.sum(axis=1)
-    losses = np.log1p(others + (exp_true - 1.0)) - shifted_true
+    total = others + exp_true
     exps[rows, codes] = exp_true
-    exps /= (others + exp_true)[:, None]
+    exps /= total[:, None]
+    if smoothing == 0.0:
+        losses = np.log1p(others + (exp_true - 1.0)) - shifted_true
+    else:
+        targets = np.full(shifted.shape, smoothing / n_classes)
+        targets[rows, codes] += 1.0 - smoothing
+        losses = _divergences(targets, exps, shifted - np.log(total)[:, None])
     if proba is not None:
         proba[...] = exps
-    exps[rows, codes] = -others / (others + exp_true)
+    exps -= smoothing / n_classes
+    exps[rows, codes] = smoothing * (n_classes - 1) / n_classes - others / total
+    residual[...] = _weighted(exps, weights)
+    return float(np.dot(weights[weights != 0.0], losses[weights != 0.0]))
+
+
+@kernel()
+@quietly
+def divergence_rows(scores, targets, weights, *, residual, proba=None):
+    """``Σ_i w_i KL(t_i ‖ p_i) = Σ_i w_i Σ_k t_ik log(t_ik / p_ik)``, and its gradient in the scores, in one pass.
+
+    Exact to the rounding of the scores also where p and t nearly agree and ``log Σ exp(s) + Σ t log t − ⟨t, s⟩``
+    would cancel: the sum is that of the terms ``t log(t/p) − t + p``, of which none is negative.
+
+    Parameters
+    ----------
+    scores : IN ndarray (n, K), float32 or float64
+    targets : IN ndarray (n, K), float32 or float64
+        ``t_i``, distributions. A score of −inf costs nothing where the target is 0, and inf elsewhere.
+    weights, residual, proba
+        As in :func:`cross_entropy_rows`.
+
+    Returns
+    -------
+    value : float
+        In nats; float64 sum over the rows in order.
+    """
+    shifted, _ = _shifted(scores, 1.0, None)
+    exps = np.exp(shifted)
+    total = exps.sum(axis=1, keepdims=True)
+    exps /= total
+    losses = _divergences(targets, exps, shifted - np.log(total))
+    if proba is not None:
+        proba[...] = exps
+    exps -= targets
     residual[...] = _weighted(exps, weights)
     return float(np.dot(weights[weights != 0.0], losses[weights != 0.0]))
 
@@ -145,16 +187,16 @@ def softmax_jvp_rows(proba, vectors, *, weights=None, out=None):
     Parameters
     ----------
     proba : IN ndarray (n, K), float32 or float64
-    vectors : IN ndarray (n, K), dtype of `proba`
+    vectors : IN ndarray (n, K), float32 or float64
         A vector entry is not looked at where the probability is 0: the product is exactly 0 there.
     weights : IN ndarray (n,) float64, optional
         Ones when not given. A row of weight zero gives exactly 0, whatever it holds.
-    out : OUT ndarray (n, K), dtype of `proba`, optional
+    out : OUT ndarray (n, K), float32 or float64, optional
         May be `vectors` or `proba` itself.
 
     Returns
     -------
-    product : ndarray (n, K), dtype of `proba`
+    product : ndarray (n, K), dtype of `out`, or of `proba` where that is not given
     """
     wide = proba.astype(np.float64)
     seen = np.where(wide != 0.0, vectors, 0.0)
@@ -179,6 +221,15 @@ def entropy_rows(proba):
     """
     wide = proba.astype(np.float64)
     return (0.0 - xlogy(wide, wide).sum(axis=1)).astype(proba.dtype)
+
+
+def _divergences(targets, proba, log_proba):
+    """``KL(t ‖ p) = Σ t (p/t − 1 − log(p/t))`` row by row, (n,): no term is negative, so nothing cancels."""
+    ratio = log_proba - np.log(targets, dtype=np.float64)
+    near = targets * (np.expm1(ratio) - ratio)
+    far = proba - targets - targets * ratio
+    terms = np.where(np.abs(ratio) < 0.5, near, far)
+    return np.where(targets == 0.0, proba, terms).sum(axis=1)
 
 
 def _shifted(scores, temperature, mask):

@@ -134,3 +134,86 @@ def test_float32_results_are_right_to_float32(backend, dtype):
     assert proba.dtype == dtype
     np.testing.assert_allclose(proba, special.softmax(scores.astype(float), axis=1), rtol=3e-6)
     np.testing.assert_allclose(proba.sum(axis=1, dtype=float), 1.0, rtol=2e-7)
+
+
+def divergence_at_fifty_digits(scores, targets):
+    """KL(t ‖ softmax(s)) of one row."""
+    with mpmath.workdps(50):
+        _, log_proba, _ = exact(scores, 1.0)
+        return mpmath.fsum(t * (mpmath.log(t) - log_p) for t, log_p in zip(targets, log_proba) if t > 0)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("distance", [1.0, 1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize("n_classes", [4, 60])
+def test_divergence_from_near_targets_loses_nothing_to_cancellation(backend, distance, n_classes):
+    """About distance² / 2, while log Σ exp(s) + Σ t log t − ⟨t, s⟩ is wrong by 1e-16 and more."""
+    rng = np.random.default_rng(7)
+    scores = rng.normal(size=(1, n_classes))
+    with mpmath.workdps(50):
+        exps = [mpmath.exp(s + float(distance * x)) for s, x in zip(scores[0], rng.normal(size=n_classes))]
+        targets = [e / mpmath.fsum(exps) for e in exps]
+        expected = float(divergence_at_fifty_digits(scores[0], targets))
+    rounded = np.array([[float(t) for t in targets]])
+    with config_context(backend=backend):
+        value = rowwise.divergence_rows(scores, rounded, np.ones(1), residual=np.empty_like(scores))
+    # rounding of t and s moves log(t/p) by a few 1e-16
+    np.testing.assert_allclose(value, expected, rtol=1e-14 + 2e-15 / distance)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("distance", [1.0, 1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize("smoothing", [0.5, 0.1, 1e-3])
+def test_smoothed_labels_lose_nothing_to_cancellation(backend, distance, smoothing):
+    rng = np.random.default_rng(8)
+    with mpmath.workdps(50):
+        share = mpmath.mpf(smoothing) / 5
+        targets = [share] * 5
+        targets[2] += 1 - mpmath.mpf(smoothing)
+        scores = np.array([[float(mpmath.log(t) + float(distance * x)) for t, x in zip(targets, rng.normal(size=5))]])
+        expected = divergence_at_fifty_digits(scores[0], targets)
+        gradient = [float(p - t) for p, t in zip(exact(scores[0], 1.0)[0], targets)]
+    residual = np.empty_like(scores)
+    with config_context(backend=backend):
+        value = rowwise.cross_entropy_rows(scores, np.array([2]), np.ones(1), residual=residual, smoothing=smoothing)
+    np.testing.assert_allclose(value, float(expected), rtol=1e-14 + 4e-15 / distance)
+    np.testing.assert_allclose(residual[0], gradient, atol=4e-16)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("n_classes", [2, 7, 60])
+def test_kernels_of_targets_agree_with_scipy(backend, n_classes):
+    """Labels, smoothed labels and the same written out; scores of −inf; the gradient is p − t."""
+    rng = np.random.default_rng(9)
+    scores, codes, weights = rng.normal(size=(30, n_classes)), rng.integers(n_classes, size=30), rng.uniform(size=30)
+    for smoothing in (0.0, 0.2):
+        targets = np.full(scores.shape, smoothing / n_classes)
+        targets[np.arange(30), codes] += 1.0 - smoothing
+        proba = special.softmax(scores, axis=1)
+        expected = weights @ special.rel_entr(targets, proba).sum(axis=1)
+        for dtype in ("float64", "float32"):
+            residual, kept = np.empty_like(scores), np.empty(scores.shape, dtype)
+            with config_context(backend=backend):
+                by_code = rowwise.cross_entropy_rows(
+                    scores, codes, weights, residual=residual, proba=kept, smoothing=smoothing
+                )
+                np.testing.assert_allclose(residual, weights[:, None] * (proba - targets), atol=1e-15)
+                written_out = rowwise.divergence_rows(scores, targets, weights, residual=residual, proba=kept)
+            np.testing.assert_allclose(residual, weights[:, None] * (proba - targets), atol=1e-15)
+            np.testing.assert_allclose([by_code, written_out], expected, rtol=1e-13)
+            np.testing.assert_allclose(kept, proba, rtol=1e-13 if dtype == "float64" else 1e-7)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_impossible_classes_cost_nothing_unless_they_are_wanted(backend):
+    scores = np.array([[-np.inf, 0.0, 0.0], [-np.inf, 0.0, 0.0]])
+    targets = np.array([[0.0, 0.25, 0.75], [0.5, 0.5, 0.0]])
+    residual = np.empty_like(scores)
+    with config_context(backend=backend):
+        value = rowwise.divergence_rows(scores, targets, np.array([1.0, 0.0]), residual=residual)
+        np.testing.assert_allclose(value, 0.75 * np.log(0.75) + 0.25 * np.log(0.25) + np.log(2.0), rtol=1e-13)
+        np.testing.assert_allclose(residual, [[0.0, 0.25, -0.25], [0.0, 0.0, 0.0]])
+        assert rowwise.divergence_rows(scores, targets, np.ones(2), residual=residual) == np.inf
+        np.testing.assert_allclose(residual[1], [-0.5, 0.0, 0.5])
+        smoothed = rowwise.cross_entropy_rows(scores, np.array([1, 2]), np.ones(2), residual=residual, smoothing=0.1)
+        assert smoothed == np.inf

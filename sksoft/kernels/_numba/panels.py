@@ -323,7 +323,7 @@ def _transpose_in(rows, tile):
 @jit
 def _transpose_out(tile, factor, rows):
     n, n_columns = rows.shape
-    width = VECTOR_BYTES // rows.itemsize
+    width = VECTOR_BYTES // tile.itemsize
     square = n // width * width if n_columns >= width else 0
     for i in range(0, square, width):
         for k in range(0, n_columns - width + 1, width):
@@ -338,17 +338,17 @@ def _transpose_out(tile, factor, rows):
 def _transpose_block(typingctx, source, i, j, target, row, column, factor):
     """``target[row:row+w, column:column+w] = (source[i:i+w, j:j+w] * factor[j:j+w]).T``, w entries being VECTOR_BYTES.
 
-    Both are 2-D, C-contiguous and of one dtype; `factor` may be None.
+    Both are 2-D and C-contiguous, and w is counted in entries of the source; `factor`, of its dtype, may be None.
     """
     signature = types.void(source, i, j, target, row, column, factor)
 
     def codegen(context, builder, signature, args):
         source_type, _, _, target_type, _, _, factor_type = signature.args
-        item = source_type.dtype.bitwidth // 8
+        item, target_item = source_type.dtype.bitwidth // 8, target_type.dtype.bitwidth // 8
         width = VECTOR_BYTES // item
-        vector = ir.VectorType(context.get_data_type(source_type.dtype), width).as_pointer()
 
         def pointers(array_type, value, first, column):
+            vector = ir.VectorType(context.get_data_type(array_type.dtype), width).as_pointer()
             array = context.make_array(array_type)(context, builder, value)
             stride = cgutils.unpack_tuple(builder, array.shape, 2)[1]
             at = builder.add(builder.mul(first, stride), column)
@@ -359,10 +359,14 @@ def _transpose_block(typingctx, source, i, j, target, row, column, factor):
         rows = [builder.load(p, align=item) for p in pointers(source_type, args[0], args[1], args[2])]
         if factor_type is not types.none:
             factors = context.make_array(factor_type)(context, builder, args[6])
-            scale = builder.load(builder.bitcast(builder.gep(factors.data, [args[2]]), vector), align=item)
+            at = builder.bitcast(builder.gep(factors.data, [args[2]]), rows[0].type.as_pointer())
+            scale = builder.load(at, align=item)
             rows = [builder.fmul(row, scale) for row in rows]
         for row, pointer in zip(_transposed(builder, rows), pointers(target_type, args[3], args[4], args[5])):
-            builder.store(row, pointer, align=item)
+            if target_item != item:
+                cast = builder.fptrunc if target_item < item else builder.fpext
+                row = cast(row, pointer.type.pointee)
+            builder.store(row, pointer, align=target_item)
         return context.get_dummy_value()
 
     return signature, codegen

@@ -144,7 +144,7 @@ def _powers_above(x, t, r):
 @jit
 def entmax_jvp_block(proba, vectors, weights, alpha, out):
     n, n_columns = proba.shape
-    q, product = np.zeros(n_columns, proba.dtype), np.zeros(n_columns, proba.dtype)
+    q, product = np.zeros(n_columns, out.dtype), np.zeros(n_columns, out.dtype)
     for i in range(n):
         _support_powers(proba[i], alpha, q)
         mean = inner(q, vectors[i]) / panels.sum_of(q)

@@ -3,6 +3,8 @@
 Every function named ``*_block`` works on C-contiguous rows of one block; the public ones below cut the blocks.
 """
 
+import math
+
 import numpy as np
 
 from sksoft.kernels import rowwise
@@ -126,7 +128,7 @@ def _odd_maximum(scores, mask, i):
 
 
 @jit
-def cross_entropy_block(scores, codes, weights, residual, proba):
+def cross_entropy_block(scores, codes, weights, smoothing, residual, proba):
     n, n_columns = scores.shape
     tiled = n_columns <= NARROW
     flat = scores.reshape(-1)
@@ -136,10 +138,15 @@ def cross_entropy_block(scores, codes, weights, residual, proba):
     factor = np.zeros(LANES, scores.dtype)
     shifted_true, exp_true = np.zeros(LANES, scores.dtype), np.zeros(LANES, scores.dtype)
     others, weight, loss, value = np.ones(LANES), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
+    share, negentropy = _smoothed_label(smoothing, n_columns)
+    target = np.full(n_columns, share)
     for start in range(0, n, height):
         stop = min(start + height, n)
         shifted_panel(scores, no_mask, 1.0, start, stop, panel, top, largest)
         weight[:] = 0.0
+        loss[:] = 0.0
+        if smoothing > 0.0:
+            _expected_distances(panel, share, stop - start, top, loss, tiled)
         for i in range(stop - start):
             code = codes[start + i]
             weight[i] = weights[start + i]
@@ -149,17 +156,28 @@ def cross_entropy_block(scores, codes, weights, residual, proba):
         panels.exponentials(panel, stop - start, top, others, flat[stop * n_columns :], tiled)
         for i in range(LANES):
             exp_true[i] = exp(shifted_true[i])
-            loss[i] = log1p(others[i] + (exp_true[i] - 1.0)) - shifted_true[i]
+            loss[i] += log1p(others[i] + (exp_true[i] - 1.0)) - (1.0 - smoothing) * shifted_true[i] + negentropy
             factor[i] = 1.0 / (others[i] + exp_true[i])
+        for i in range(stop - start if smoothing > 0.0 else 0):
+            if loss[i] < CANCELLED:
+                target[codes[start + i]] += 1.0 - smoothing
+                loss[i] = _small_divergence(scores[start + i], top[i], others[i] + exp_true[i], target)
+                target[codes[start + i]] = share
         if proba.size > 0:
             for i in range(stop - start):
                 panels.put(panel, i, codes[start + i], exp_true[i], tiled)
             panels.store(panel, factor, proba[start:stop], tiled)
-        for i in range(stop - start):
-            panels.put(panel, i, codes[start + i], -others[i], tiled)
         for i in range(LANES):
             factor[i] = weight[i] / (others[i] + exp_true[i])
             value[i] += 0.0 if weight[i] == 0.0 else weight[i] * loss[i]
+        if smoothing > 0.0:
+            top[:] = 0.0
+            for i in range(LANES):
+                loss[i] = share * (others[i] + exp_true[i])
+            panels.subtract(panel, stop - start, top, loss, tiled)
+        for i in range(stop - start):
+            surplus = (n_columns - 1) * share * (others[i] + exp_true[i])
+            panels.put(panel, i, codes[start + i], surplus - others[i], tiled)
         panels.store(panel, factor, residual[start:stop], tiled)
         for i in range(stop - start):
             if weight[i] == 0.0:
@@ -168,8 +186,140 @@ def cross_entropy_block(scores, codes, weights, residual, proba):
 
 
 @jit
+def divergence_block(scores, targets, weights, residual, proba):
+    n, n_columns = scores.shape
+    tiled = n_columns <= NARROW
+    flat = scores.reshape(-1)
+    panel, height = panels.new_panel(scores)
+    target, _ = panels.new_panel(targets)
+    no_mask = np.zeros((0, 0), np.bool_)
+    top, largest = np.zeros(LANES, scores.dtype), np.zeros(LANES, scores.dtype)
+    factor, highest = np.zeros(LANES, scores.dtype), np.zeros(LANES, targets.dtype)
+    total, mass, loss, value = np.ones(LANES), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
+    for start in range(0, n, height):
+        stop = min(start + height, n)
+        shifted_panel(scores, no_mask, 1.0, start, stop, panel, top, largest)
+        panels.load(targets[start:stop], no_mask, target, highest, tiled)
+        _cross_terms(panel, target, stop - start, top, loss, mass, tiled)
+        panels.exponentials(panel, stop - start, top, total, flat[stop * n_columns :], tiled)
+        for i in range(LANES):
+            loss[i] += 1.0 + mass[i] * (log(total[i]) - 1.0)
+            factor[i] = 1.0 / total[i]
+        for i in range(stop - start):
+            if loss[i] < CANCELLED:
+                loss[i] = _small_divergence(scores[start + i], top[i], total[i], targets[start + i])
+        if proba.size > 0:
+            panels.store(panel, factor, proba[start:stop], tiled)
+        _less(panel, factor, target, stop - start, tiled)
+        for i in range(stop - start):
+            weight = weights[start + i]
+            factor[i] = weight
+            value[i] += 0.0 if weight == 0.0 else weight * loss[i]
+        panels.store(panel, factor, residual[start:stop], tiled)
+        for i in range(stop - start):
+            if weights[start + i] == 0.0:
+                residual[start + i] = 0.0
+    return value.sum()
+
+
+# A divergence below this is computed again without cancellation: above, rounding takes less than 1e-13 of it.
+CANCELLED = 1e-2
+
+
+@jit
+def _small_divergence(scores, top, total, targets):
+    """``Σ t (p/t − 1 − log(p/t))`` of one row, whose terms are not negative."""
+    log_total, divergence = np.log(total), 0.0
+    for k in range(scores.size):
+        t = np.float64(targets[k])
+        log_p = np.float64(scores[k]) - np.float64(top) - log_total
+        ratio = log_p - np.log(t) if t > 0.0 else np.inf
+        if abs(ratio) < 0.5:
+            divergence += t * (math.expm1(ratio) - ratio)
+        else:
+            divergence += math.exp(log_p) - t - (t * ratio if t > 0.0 else 0.0)
+    return divergence
+
+
+@jit
+def _smoothed_label(smoothing, n_classes):
+    """Share of every wrong class, and ``Σ t log t``."""
+    share = smoothing / n_classes
+    others = (n_classes - 1) * share
+    return share, (others * np.log(share) + (1.0 - others) * math.log1p(-others) if smoothing > 0.0 else 0.0)
+
+
+@jit
+def _expected_distances(panel, share, n, top, out, tiled):
+    """``share Σ_k (top − s_k)`` of each row."""
+    if tiled:
+        for k in range(panel.shape[0]):
+            column = panel[k]
+            for i in range(LANES):
+                out[i] += share * (np.float64(top[i]) - np.float64(column[i]))
+    else:
+        for i in range(n):
+            out[i] = share * _sum_below(panel[i], np.float64(top[i]))
+
+
+@jit(fastmath=REASSOCIATE)
+def _sum_below(row, top):
+    total = 0.0
+    for k in range(row.size):
+        total += top - np.float64(row[k])
+    return total
+
+
+@jit
+def _cross_terms(panel, target, n, top, out, mass, tiled):
+    """``Σ_k t_k (log t_k − (s_k − top))`` and ``Σ_k t_k`` of each row."""
+    if tiled:
+        out[:] = 0.0
+        mass[:] = 0.0
+        for k in range(panel.shape[0]):
+            column, shares = panel[k], target[k]
+            for i in range(LANES):
+                t = np.float64(shares[i])
+                out[i] += _cross_term(t, np.float64(column[i]) - np.float64(top[i]))
+                mass[i] += t
+    else:
+        for i in range(n):
+            out[i] = _cross_sum(panel[i], target[i], np.float64(top[i]))
+            mass[i] = panels.sum_of(target[i])
+
+
+@jit(forceinline=True)
+def _cross_term(t, shifted):
+    term = t * ((log(t) if t >= SMALLEST_NORMAL else 0.0) - shifted)
+    return 0.0 if t == 0.0 else term
+
+
+@jit(fastmath=REASSOCIATE)
+def _cross_sum(row, shares, top):
+    total = 0.0
+    for k in range(row.size):
+        total += _cross_term(np.float64(shares[k]), np.float64(row[k]) - top)
+    return total
+
+
+@jit
+def _less(panel, factor, target, n, tiled):
+    """Each row i to ``row · factor[i] − target``."""
+    if tiled:
+        for k in range(panel.shape[0]):
+            column, shares = panel[k], target[k]
+            for i in range(LANES):
+                column[i] = column[i] * factor[i] - shares[i]
+    else:
+        for i in range(n):
+            row, shares = panel[i], target[i]
+            for k in range(row.size):
+                row[k] = row[k] * factor[i] - shares[k]
+
+
+@jit
 def softmax_jvp_block(proba, vectors, weights, out):
-    product = np.zeros(proba.shape[1], proba.dtype)
+    product = np.zeros(proba.shape[1], out.dtype)
     for i in range(proba.shape[0]):
         weight = weights[i] if weights.size > 0 else 1.0
         product_row(proba[i], vectors[i], inner(proba[i], vectors[i]), weight, product)
@@ -240,9 +390,15 @@ def logsumexp_rows(scores, *, temperature=1.0, mask=None):
 
 
 @rowwise.cross_entropy_rows.implement("numba")
-def cross_entropy_rows(scores, codes, weights, *, residual, proba=None):
-    proba = np.empty((0, 0), scores.dtype) if proba is None else proba
-    return float(sum(over_rows(cross_entropy_block, (scores, codes, weights), (), (residual, proba))))
+def cross_entropy_rows(scores, codes, weights, *, residual, proba=None, smoothing=0.0):
+    outputs = residual, np.empty((0, 0), scores.dtype) if proba is None else proba
+    return float(sum(over_rows(cross_entropy_block, (scores, codes, weights), (float(smoothing),), outputs)))
+
+
+@rowwise.divergence_rows.implement("numba")
+def divergence_rows(scores, targets, weights, *, residual, proba=None):
+    outputs = residual, np.empty((0, 0), scores.dtype) if proba is None else proba
+    return float(sum(over_rows(divergence_block, (scores, targets, weights), (), outputs)))
 
 
 @rowwise.softmax_jvp_rows.implement("numba")

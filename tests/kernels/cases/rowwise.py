@@ -1,5 +1,7 @@
 """Cases of the softmax kernels."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from cases import Case
@@ -105,48 +107,92 @@ def score_cases(shapes=SHAPES, with_out=True, tolerance=WIDE, **keywords):
     return cases
 
 
-def cross_entropy_case(name, make, *, with_proba):
+def other(dtype):
+    return np.float32 if np.dtype(dtype) == np.float64 else np.float64
+
+
+def loss_case(name, make, target, *, proba=None, **keywords):
+    """A case of ``kernel(scores, target, weights, residual=, proba=)``; `proba` is None, "same" or "other" dtype."""
+
     def build(dtype):
         scores = make(dtype)
-        n, k = scores.shape
-        codes = rng().integers(0, k, size=n)
-        weights = rng().uniform(0.0, 2.0, size=n)
+        weights = rng().uniform(0.0, 2.0, size=len(scores))
         weights[::5] = 0.0
-        kwargs = {"residual": np.full_like(scores, 7.0)}
-        if with_proba:
-            kwargs["proba"] = np.full_like(scores, 7.0)
-        return (scores, codes, weights), kwargs
+        kwargs = dict(keywords, residual=np.full_like(scores, 7.0))
+        if proba:
+            kwargs["proba"] = np.full(scores.shape, 7.0, dtype if proba == "same" else other(dtype))
+        return (scores, target(scores), weights), kwargs
 
-    outputs = ("residual", "proba") if with_proba else ("residual",)
-    return Case(name, build, outputs, {"residual": 0}, **WIDE)
+    outputs = ("residual", "proba") if proba else ("residual",)
+    # a difference of shares is known to the rounding of the shares
+    tolerance = WIDE if target is labels_of and not keywords else NEAR_ZERO
+    if proba == "other":
+        tolerance = {**tolerance, "rtol": {"float64": 2e-7, "float32": 2e-5}}
+    return Case(name, build, outputs, {"residual": 0}, **tolerance)
 
 
-def cross_entropy_cases():
+def loss_cases(target, label="", **keywords):
+    def case(name, make, proba):
+        return loss_case(name + label, make, target, proba=proba, **keywords)
+
     cases = [
-        cross_entropy_case(f"{n}x{k}", lambda dtype, s=(n, k): normal(s, dtype), with_proba=(n % 2 == 1))
-        for n, k in SHAPES
+        case(f"{n}x{k}", lambda dtype, s=(n, k): normal(s, dtype), "same" if n % 2 == 1 else None) for n, k in SHAPES
     ]
     cases += [
-        cross_entropy_case("no-proba", lambda dtype: normal((67, 3), dtype), with_proba=False),
-        cross_entropy_case("certain", lambda dtype: normal((67, 3), dtype, scale=30.0), with_proba=True),
-        cross_entropy_case("certain-wide", lambda dtype: normal((67, 300), dtype, scale=30.0), with_proba=True),
-        cross_entropy_case("extremes", extremes, with_proba=True),
-        cross_entropy_case("extremes-wide", lambda dtype: np.tile(extremes(dtype), (1, 40)), with_proba=True),
+        case(f"other-proba-{n}x{k}", lambda dtype, s=(n, k): normal(s, dtype), "other")
+        for n, k in [(70, 2), (67, 3), (130, 10), (33, 41), (0, 3)]
     ]
-    return cases
+    return cases + [
+        case("no-proba", lambda dtype: normal((67, 3), dtype), None),
+        case("certain", lambda dtype: normal((67, 3), dtype, scale=30.0), "same"),
+        case("certain-wide", lambda dtype: normal((67, 300), dtype, scale=30.0), "same"),
+        case("extremes", extremes, "same"),
+        case("extremes-wide", lambda dtype: np.tile(extremes(dtype), (1, 40)), "same"),
+    ]
+
+
+def labels_of(scores):
+    return rng().integers(0, scores.shape[1], size=len(scores))
+
+
+def distributions_of(dtype):
+    return lambda scores: simplex(scores.shape, dtype or scores.dtype)
+
+
+def near_distributions(scores):
+    """Targets so near the softmax of the scores that the divergence is a millionth of either entropy."""
+    exps = np.exp(scores - scores.max(axis=1, keepdims=True), dtype=np.float64)
+    exps *= 1.0 + 1e-3 * rng().normal(size=scores.shape)
+    return exps / exps.sum(axis=1, keepdims=True)
+
+
+def divergence_cases():
+    def moderate(shape):
+        return lambda dtype: normal(shape, dtype, scale=1.0)
+
+    cases = loss_cases(distributions_of(None))
+    cases += [
+        loss_case(f"targets-{dtype}", moderate((67, 5)), distributions_of(dtype)) for dtype in ("float64", "float32")
+    ]
+    # float32 scores are known to 1e-7, which is 1e-4 of how far these targets are from them
+    near = {"rtol": {"float64": 1e-11, "float32": 3e-2}, "atol": {"float64": 2e-16, "float32": 2e-7}}
+    return cases + [
+        replace(loss_case(f"near-{n}x{k}", moderate((n, k)), near_distributions), **near)
+        for n, k in [(67, 3), (33, 41)]
+    ]
 
 
 def product_cases(shapes=SHAPES, **keywords):
     """Cases of a Jacobian product ``kernel(proba, vectors, weights=, out=)``."""
 
-    def case(name, shape, weighted, poison=False):
+    def case(name, shape, weighted, poison=False, mixed=False):
         def build(dtype):
-            proba, vectors = simplex(shape, dtype), normal(shape, dtype)[:, ::-1].copy()
+            proba, vectors = simplex(shape, other(dtype) if mixed else dtype), normal(shape, dtype)[:, ::-1].copy()
             if poison:
                 vectors[proba == 0.0] = np.nan
                 proba[3] = np.nan
                 vectors[5, 0] = np.inf
-            kwargs = dict(keywords, out=np.full_like(proba, 7.0))
+            kwargs = dict(keywords, out=np.full_like(vectors, 7.0))
             if weighted:
                 kwargs["weights"] = rng().uniform(0.0, 2.0, size=shape[0])
             return (proba, vectors), kwargs
@@ -157,6 +203,7 @@ def product_cases(shapes=SHAPES, **keywords):
     suffix = "".join(f"-{key}={value}" for key, value in keywords.items())
     cases = [case(f"{n}x{k}{suffix}", (n, k), weighted=k % 2 == 0) for n, k in shapes]
     cases += [case(f"poison-{k}{suffix}", (70, k), weighted=True, poison=True) for k in (5, 300)]
+    cases += [case(f"mixed-{k}{suffix}", (70, k), weighted=True, mixed=True) for k in (5, 300)]
     return cases
 
 
@@ -175,7 +222,8 @@ CASES = {
     "softmax_rows": score_cases(),
     "log_softmax_rows": score_cases(tolerance=NEAR_ZERO),
     "logsumexp_rows": score_cases(with_out=False, tolerance=NEAR_ZERO),
-    "cross_entropy_rows": cross_entropy_cases(),
+    "cross_entropy_rows": loss_cases(labels_of) + loss_cases(labels_of, "-smoothed", smoothing=0.1),
+    "divergence_rows": divergence_cases(),
     "softmax_jvp_rows": product_cases(),
     "entropy_rows": entropy_cases(),
 }
