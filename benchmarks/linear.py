@@ -68,6 +68,8 @@ def rivals_of(X, codes, name, C, args, clock):
         ours, _, _ = fit_ours(X, codes, C, clock, tol=1e-14, max_iter=1000)
         content["optimum"] = linear_rivals.find_optimum(X, codes, C, ours)
         store.save()
+    if args.again:
+        content.pop(key, None)
     if key not in content and args.ours_only:
         raise SystemExit(f"--ours-only, but {store.path} has no times for {key}")
     if key not in content:
@@ -190,8 +192,8 @@ def cells_of(text):
     answer = []
     for part in text.split(",") if text else linear_data.SETS:
         name, _, strength = part.partition(":")
-        if name not in linear_data.SETS:
-            raise SystemExit(f"data sets are {', '.join(linear_data.SETS)}. Got {name!r} instead.")
+        if name not in linear_data.SETS | linear_data.RAW:
+            raise SystemExit(f"data sets are {', '.join(linear_data.SETS | linear_data.RAW)}. Got {name!r} instead.")
         answer += [(name, C) for C in ([float(strength)] if strength else STRENGTHS)]
     return answer
 
@@ -213,6 +215,7 @@ def main():
     parser.add_argument("--clock", choices=CLOCKS, help="cpu for one thread and wall for more by default")
     parser.add_argument("--cap", type=float, default=45.0, help="seconds after which a rival's run is cut")
     parser.add_argument("--ours-only", action="store_true", help="take scikit-learn's times from the cache or fail")
+    parser.add_argument("--again", action="store_true", help="time scikit-learn again, whatever the cache holds")
     parser.add_argument("--rivals-only", action="store_true", help="fill the cache")
     args = parser.parse_args()
     args.clock = args.clock or ("cpu" if args.threads == 1 else "wall")

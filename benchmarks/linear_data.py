@@ -5,8 +5,12 @@ with pixels divided by 255; splice is indicator columns already. chinook is 39 r
 polymorphisms of salmon: one column for each code (A, C, G, T, deletion) that occurs in each of the two allele columns,
 1 where it was read, so that a missing reading (4 %) is a row of zeros. newsgroups is scikit-learn's TF-IDF of the word
 counts, rows of length one, sparse.
+
+With "-raw" behind their names, letter, satimage, covtype and pendigits come as they are in the file: the same cells for
+someone who forgot to scale.
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,21 +46,28 @@ def newsgroups():
         return sparse.csr_array(TfidfTransformer().fit_transform(counts.astype(np.float64))), file["y"]
 
 
+TABLES = {
+    "letter": ("letter.csv.gz", "lettr"),
+    "satimage": ("satimage.csv.gz", "classes"),
+    "covtype": ("covtype_sample10k.csv.gz", "Cover_Type"),
+    "pendigits": ("pendigits.csv.gz", "class"),
+}
 SETS = {
-    "letter": lambda: table("letter.csv.gz", "lettr", scaled=True),
-    "satimage": lambda: table("satimage.csv.gz", "classes", scaled=True),
-    "covtype": lambda: table("covtype_sample10k.csv.gz", "Cover_Type", scaled=True),
+    "letter": partial(table, *TABLES["letter"], scaled=True),
+    "satimage": partial(table, *TABLES["satimage"], scaled=True),
+    "covtype": partial(table, *TABLES["covtype"], scaled=True),
     "mnist": mnist,
-    "splice": lambda: table("splice_dna.csv.gz", "Class", scaled=False),
+    "splice": partial(table, "splice_dna.csv.gz", "Class", scaled=False),
     "chinook": chinook,
     "newsgroups": newsgroups,
-    "pendigits": lambda: table("pendigits.csv.gz", "class", scaled=True),
+    "pendigits": partial(table, *TABLES["pendigits"], scaled=True),
 }
+RAW = {f"{name}-raw": partial(table, *source, scaled=False) for name, source in TABLES.items()}
 
 
 def load(name):
     """X (n, p) float64, dense in C order or CSR, and y (n,) of integer codes 0 … K-1."""
-    X, labels = SETS[name]()
+    X, labels = (SETS | RAW)[name]()
     _, codes = np.unique(np.asarray(labels), return_inverse=True)
     return (X if sparse.issparse(X) else np.ascontiguousarray(X)), codes
 

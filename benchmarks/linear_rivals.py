@@ -203,7 +203,7 @@ def default_gap(X, codes, C, clock, optimum):
 
 
 def yardstick(clock, repeat=5):
-    """Seconds of a fixed piece of work in the cache and in memory, to tell a busy or slower machine from a slower fit."""
+    """Seconds of a fixed piece of work in the cache and in memory: tells a slower machine from a slower fit."""
     rng = np.random.default_rng(0)
     square, long = rng.normal(size=(700, 700)), rng.normal(size=4_000_000)
     seconds = []
