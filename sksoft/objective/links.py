@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
-from scipy.special import expit, xlogy
+from scipy.special import expit, xlog1py, xlogy
 
 from sksoft.kernels import projections, rowwise
 
@@ -40,12 +40,16 @@ class Link(Protocol):
         """The distribution p(s) of each row."""
         ...
 
-    def conjugate(self, scores: np.ndarray) -> np.ndarray:
-        """Ω*(s) of each row, shape (n,)."""
+    def conjugate(self, scores: np.ndarray, proba: np.ndarray | None = None) -> np.ndarray:
+        """Ω*(s) of each row, shape (n,); `proba` is p(s) where the caller has it."""
         ...
 
     def negentropy(self, proba: np.ndarray) -> np.ndarray:
         """Ω(p) of each row, shape (n,), in nats for softmax and sigmoid."""
+        ...
+
+    def negentropy_terms(self, proba: np.ndarray) -> np.ndarray:
+        """ω(p) of each entry of an array of any shape; Ω is their sum over a row, and ω(0) = 0."""
         ...
 
     def jvp(self, proba, vectors, *, weights=None, out=None) -> np.ndarray:
@@ -66,11 +70,14 @@ class Softmax:
     def predict(self, scores, out=None):
         return rowwise.softmax_rows(scores, out=out)
 
-    def conjugate(self, scores):
+    def conjugate(self, scores, proba=None):
         return rowwise.logsumexp_rows(scores)
 
     def negentropy(self, proba):
         return -rowwise.entropy_rows(proba)
+
+    def negentropy_terms(self, proba):
+        return xlogy(proba, proba)
 
     def jvp(self, proba, vectors, *, weights=None, out=None):
         return rowwise.softmax_jvp_rows(proba, vectors, weights=weights, out=out)
@@ -100,13 +107,24 @@ class Entmax:
             return projections.sparsemax_rows(scores, out=out)
         return projections.entmax_rows(scores, alpha=self.alpha, out=out)
 
-    def conjugate(self, scores):
-        proba = self.predict(scores)
-        expected_score = np.einsum("ij,ij->i", proba, np.where(proba > 0, scores, 0.0))
-        return expected_score - self.negentropy(proba)
+    def conjugate(self, scores, proba=None):
+        # Where p > 0, p^(α−1) = (α − 1)(s − max s) + (max p)^(α−1): no power of every entry is needed, and scores far
+        # from zero cancel nothing.
+        proba = self.predict(scores) if proba is None else proba
+        top = scores.max(axis=1)
+        below = np.subtract(scores, top[:, None], out=np.zeros_like(scores), where=proba > 0.0)
+        expected = np.einsum("ij,ij->i", proba, below, dtype=np.float64)
+        highest = proba.max(axis=1).astype(np.float64)
+        slack = -np.expm1((self.alpha - 1.0) * np.log(highest)) / (self.alpha * (self.alpha - 1.0))
+        return top + ((1.0 - 1.0 / self.alpha) * expected + slack)
 
     def negentropy(self, proba):
-        return ((proba**self.alpha).sum(axis=1) - 1.0) / (self.alpha * (self.alpha - 1.0))
+        return self.negentropy_terms(proba).sum(axis=1)
+
+    def negentropy_terms(self, proba):
+        # p (p^(α−1) − 1): of one sign, so that a sum over a row does not cancel for any α
+        log_proba = np.log(proba, out=np.zeros_like(proba), where=proba > 0.0)
+        return proba * np.expm1((self.alpha - 1.0) * log_proba) / (self.alpha * (self.alpha - 1.0))
 
     def jvp(self, proba, vectors, *, weights=None, out=None):
         return projections.entmax_jvp_rows(proba, vectors, alpha=self.alpha, weights=weights, out=out)
@@ -124,11 +142,14 @@ class Sigmoid:
     def predict(self, scores, out=None):
         return expit(scores, out=out)
 
-    def conjugate(self, scores):
+    def conjugate(self, scores, proba=None):
         return np.logaddexp(0.0, scores).sum(axis=1)
 
     def negentropy(self, proba):
-        return (xlogy(proba, proba) + xlogy(1.0 - proba, 1.0 - proba)).sum(axis=1)
+        return self.negentropy_terms(proba).sum(axis=1)
+
+    def negentropy_terms(self, proba):
+        return xlogy(proba, proba) + xlog1py(1.0 - proba, -proba)
 
     def jvp(self, proba, vectors, *, weights=None, out=None):
         product = np.multiply(proba * (1.0 - proba), vectors, out=out)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sksoft.kernels import rowwise
+from sksoft.kernels.blocks import scratch
 from sksoft.objective.links import Link, Softmax
-from sksoft.objective.targets import Labels, Target
+from sksoft.objective.targets import Labels, SmoothedLabels, SoftLabels, SparseSoftLabels, Target
 
 
 @dataclass(frozen=True)
@@ -33,23 +34,39 @@ class FenchelYoung:
 
         Parameters
         ----------
-        scores : IN ndarray (n, K)
+        scores : IN ndarray (n, K), float32 or float64
         target : IN Target of n rows
-        weights : IN ndarray (n,), float64
-        residual : OUT ndarray (n, K), weightᵢ (pᵢ − tᵢ); may be `scores`
-        proba : OUT ndarray (n, K), pᵢ, optional
+        weights : IN ndarray (n,), float64, positive
+        residual : OUT ndarray (n, K), dtype of `scores`, weightᵢ (pᵢ − tᵢ); may be `scores`
+        proba : OUT ndarray (n, K), float32 or float64, pᵢ, optional
 
         Returns
         -------
         value : float, Σᵢ weightᵢ L(tᵢ, sᵢ)
         """
-        if isinstance(self.link, Softmax) and isinstance(target, Labels):
-            return rowwise.cross_entropy_rows(scores, target.codes, weights, residual=residual, proba=proba)
-        entropy_of_target = 0.0 if isinstance(target, Labels) else self.link.negentropy(target.proba)
-        losses = self.link.conjugate(scores) + entropy_of_target - target.inner(scores)
+        if not isinstance(self.link, Softmax):
+            return self._compose(scores, target, weights, residual, proba)
+        if isinstance(target, SparseSoftLabels):
+            target = SoftLabels(target.dense())
+        if isinstance(target, SoftLabels):
+            return rowwise.divergence_rows(scores, target.proba, weights, residual=residual, proba=proba)
+        if isinstance(target, Labels | SmoothedLabels):
+            smoothing = target.smoothing if isinstance(target, SmoothedLabels) else 0.0
+            return rowwise.cross_entropy_rows(
+                scores, target.codes, weights, residual=residual, proba=proba, smoothing=smoothing
+            )
+        return self._compose(scores, target, weights, residual, proba)
+
+    @rowwise.quietly
+    def _compose(self, scores, target: Target, weights, residual, proba) -> float:
+        """The loss by its definition, from what any link and any target offer."""
+        seen = scratch("scores of the loss", scores.shape, scores.dtype)
+        # a distribution on the simplex is that of its scores less any number: less the largest, nothing cancels
+        np.subtract(scores, scores.max(axis=1, keepdims=True) if self.link.on_simplex else 0.0, out=seen)
         predicted = self.link.predict(scores, out=residual)
         if proba is not None:
             proba[...] = predicted
-        target.subtract_from(residual)
-        residual *= weights[:, None]
+        losses = self.link.conjugate(seen, predicted) + target.negentropy(self.link) - target.inner(seen)
+        target.subtract_from(predicted, on_simplex=self.link.on_simplex)
+        predicted *= weights[:, None]
         return float(np.dot(weights, losses))

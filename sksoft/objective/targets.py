@@ -1,9 +1,58 @@
-"""Targets: what each row should have been, as a distribution tᵢ over K classes that is stored no larger than needed."""
+"""Targets: what each row should have been, as a distribution tᵢ over K classes that is stored no larger than needed.
 
-from dataclasses import dataclass
+================  ==========================================  ====================
+target            tᵢ                                          memory
+================  ==========================================  ====================
+Labels            e_y, the vertex of a class                  n integers
+SmoothedLabels    (1 − ε) e_y + ε / K                         n integers
+SoftLabels        any distribution                            n K numbers
+SparseSoftLabels  (1 − ε) vᵢ + ε / K, vᵢ with few entries     entries of v
+================  ==========================================  ====================
+
+Arrays of scores and distributions may be float32 or float64; nothing here widens them.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from scipy import sparse
+
+from sksoft.kernels.blocks import scratch
+from sksoft.objective.links import Link
+
+
+class Target(Protocol):
+    """What a target of n rows offers."""
+
+    @property
+    def n_classes(self) -> int:
+        """K >= 2."""
+        ...
+
+    def rows(self, rows) -> "Target":
+        """The targets of the rows that a slice or a mask selects."""
+        ...
+
+    def inner(self, scores: np.ndarray) -> np.ndarray:
+        """⟨tᵢ, sᵢ⟩ of each row, (n,); a score of −inf counts only where the target is positive."""
+        ...
+
+    def subtract_from(self, proba: np.ndarray, *, on_simplex: bool) -> None:
+        """p − t, in place; rows of `proba` sum to one where `on_simplex`, so that those of the difference sum to 0."""
+        ...
+
+    def weighted(self, weights: np.ndarray):
+        """The matrix of rows weightᵢ tᵢ, (n, K), dense or sparse."""
+        ...
+
+    def shares(self, weights: np.ndarray) -> np.ndarray:
+        """Σᵢ weightᵢ tᵢ, (K,), float64."""
+        ...
+
+    def negentropy(self, link: Link) -> np.ndarray | float:
+        """Ω(tᵢ) of the link, (n,), or the one number that all rows have."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -19,48 +68,115 @@ class Labels:
     codes: np.ndarray
     n_classes: int
 
-    def rows(self, rows: slice) -> "Labels":
-        """The targets of a block of rows."""
+    def rows(self, rows) -> "Labels":
+        """The targets of some rows."""
         return Labels(self.codes[rows], self.n_classes)
 
     def inner(self, scores: np.ndarray) -> np.ndarray:
         """⟨tᵢ, sᵢ⟩ of each row."""
-        return scores[np.arange(len(self.codes)), self.codes]
+        return scores[_own(self.codes)]
 
-    def subtract_from(self, proba: np.ndarray) -> None:
-        """p − t, in place."""
-        proba[np.arange(len(self.codes)), self.codes] -= 1.0
+    def subtract_from(self, proba: np.ndarray, *, on_simplex: bool) -> None:
+        """p − t, in place; on the simplex the true class gets minus the sum of the others, which does not cancel."""
+        if on_simplex:
+            _balance(proba, self.codes)
+        else:
+            proba[_own(self.codes)] -= 1.0
 
     def weighted(self, weights: np.ndarray):
         """The matrix of rows weightᵢ tᵢ, (n, K), sparse."""
         n = len(self.codes)
         return sparse.csr_array((weights, self.codes, np.arange(n + 1)), shape=(n, self.n_classes))
 
+    def shares(self, weights: np.ndarray) -> np.ndarray:
+        """Σᵢ weightᵢ tᵢ, (K,)."""
+        return np.bincount(self.codes, weights=weights, minlength=self.n_classes)
+
+    def negentropy(self, link: Link) -> float:
+        """Ω(tᵢ): 0 at a vertex."""
+        return 0.0
+
 
 @dataclass(frozen=True)
-class SoftLabels:
-    """A distribution a row: smoothed labels, votes, a teacher's probabilities.
+class SmoothedLabels:
+    """A label that is believed to 1 − ε: tᵢ = (1 − ε) e_y + ε / K.
 
     Attributes
     ----------
-    proba : ndarray of shape (n, K), float64, rows sum to one
+    codes : ndarray of shape (n,), intp, in 0 … n_classes − 1
+    n_classes : int >= 2
+    smoothing : float, 0 < ε < 1
+    """
+
+    codes: np.ndarray
+    n_classes: int
+    smoothing: float
+
+    @property
+    def share(self) -> float:
+        """ε / K, the probability of a class that is not the label."""
+        return self.smoothing / self.n_classes
+
+    def rows(self, rows) -> "SmoothedLabels":
+        """The targets of some rows."""
+        return SmoothedLabels(self.codes[rows], self.n_classes, self.smoothing)
+
+    def inner(self, scores: np.ndarray) -> np.ndarray:
+        """⟨tᵢ, sᵢ⟩ of each row."""
+        return (1.0 - self.smoothing) * scores[_own(self.codes)] + self.smoothing * scores.mean(axis=1)
+
+    def subtract_from(self, proba: np.ndarray, *, on_simplex: bool) -> None:
+        """p − t, in place; on the simplex the true class gets minus the sum of the others."""
+        proba -= self.share
+        if on_simplex:
+            _balance(proba, self.codes)
+        else:
+            proba[_own(self.codes)] -= 1.0 - self.smoothing
+
+    def weighted(self, weights: np.ndarray):
+        """The matrix of rows weightᵢ tᵢ, (n, K)."""
+        matrix = np.repeat(self.share * weights[:, None], self.n_classes, axis=1)
+        matrix[_own(self.codes)] += (1.0 - self.smoothing) * weights
+        return matrix
+
+    def shares(self, weights: np.ndarray) -> np.ndarray:
+        """Σᵢ weightᵢ tᵢ, (K,)."""
+        counts = np.bincount(self.codes, weights=weights, minlength=self.n_classes)
+        return (1.0 - self.smoothing) * counts + self.share * weights.sum()
+
+    def negentropy(self, link: Link) -> float:
+        """Ω(tᵢ), the same for all rows. O(K)."""
+        one = np.full((1, self.n_classes), self.share)
+        one[0, 0] += 1.0 - self.smoothing
+        return float(link.negentropy(one)[0])
+
+
+@dataclass(frozen=True)
+class SoftLabels:
+    """A distribution a row: votes, a teacher's probabilities.
+
+    Attributes
+    ----------
+    proba : ndarray of shape (n, K), float64 or float32, rows sum to one
     """
 
     proba: np.ndarray
+    _negentropies: dict = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def n_classes(self) -> int:
+        """K."""
         return self.proba.shape[1]
 
-    def rows(self, rows: slice) -> "SoftLabels":
-        """The targets of a block of rows."""
+    def rows(self, rows) -> "SoftLabels":
+        """The targets of some rows."""
         return SoftLabels(self.proba[rows])
 
     def inner(self, scores: np.ndarray) -> np.ndarray:
         """⟨tᵢ, sᵢ⟩ of each row."""
-        return np.einsum("ij,ij->i", self.proba, np.where(self.proba > 0, scores, 0.0))
+        return _inner(self.proba, scores)
 
-    def subtract_from(self, proba: np.ndarray) -> None:
+    def subtract_from(self, proba: np.ndarray, *, on_simplex: bool) -> None:
         """p − t, in place."""
         proba -= self.proba
 
@@ -68,5 +184,93 @@ class SoftLabels:
         """The matrix of rows weightᵢ tᵢ, (n, K)."""
         return self.proba * weights[:, None]
 
+    def shares(self, weights: np.ndarray) -> np.ndarray:
+        """Σᵢ weightᵢ tᵢ, (K,)."""
+        return np.einsum("i,ij->j", weights, self.proba)
 
-Target = Labels | SoftLabels
+    def negentropy(self, link: Link) -> np.ndarray:
+        """Ω(tᵢ) of each row, computed once for a link."""
+        if link not in self._negentropies:
+            self._negentropies[link] = link.negentropy(self.proba)
+        return self._negentropies[link]
+
+
+@dataclass(frozen=True)
+class SparseSoftLabels:
+    """A distribution a row with few entries vᵢ, smoothed or not: tᵢ = (1 − ε) vᵢ + ε / K.
+
+    Attributes
+    ----------
+    matrix : CSR array of shape (n, K), float64, rows vᵢ sum to one
+    smoothing : float, 0 <= ε < 1
+    """
+
+    matrix: sparse.csr_array
+    smoothing: float = 0.0
+    _negentropies: dict = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return self.matrix.shape[1]
+
+    @property
+    def share(self) -> float:
+        """ε / K, the probability of a class without an entry."""
+        return self.smoothing / self.n_classes
+
+    def rows(self, rows) -> "SparseSoftLabels":
+        """The targets of some rows."""
+        return SparseSoftLabels(self.matrix[rows], self.smoothing)
+
+    def dense(self) -> np.ndarray:
+        """tᵢ, (n, K), float64: meant for a block of rows, in a buffer of this thread that the next block overwrites."""
+        out = self.matrix.toarray(out=scratch("targets", self.matrix.shape))
+        if self.smoothing > 0.0:
+            out *= 1.0 - self.smoothing
+            out += self.share
+        return out
+
+    def inner(self, scores: np.ndarray) -> np.ndarray:
+        """⟨tᵢ, sᵢ⟩ of each row."""
+        return _inner(self.dense(), scores)
+
+    def subtract_from(self, proba: np.ndarray, *, on_simplex: bool) -> None:
+        """p − t, in place."""
+        proba -= self.dense()
+
+    def weighted(self, weights: np.ndarray):
+        """The matrix of rows weightᵢ tᵢ, (n, K); sparse unless smoothed."""
+        if self.smoothing > 0.0:
+            return self.dense() * weights[:, None]
+        scaled = self.matrix.copy()
+        scaled.data *= np.repeat(weights, np.diff(scaled.indptr))
+        return scaled
+
+    def shares(self, weights: np.ndarray) -> np.ndarray:
+        """Σᵢ weightᵢ tᵢ, (K,)."""
+        return (1.0 - self.smoothing) * (self.matrix.T @ weights) + self.share * weights.sum()
+
+    def negentropy(self, link: Link) -> np.ndarray:
+        """Ω(tᵢ) of each row, computed once for a link, from the entries alone."""
+        if link not in self._negentropies:
+            stored = np.diff(self.matrix.indptr)
+            terms = link.negentropy_terms((1.0 - self.smoothing) * self.matrix.data + self.share)
+            by_row = sparse.csr_array((terms, self.matrix.indices, self.matrix.indptr), shape=self.matrix.shape)
+            rest = float(link.negentropy_terms(np.array([self.share]))[0])
+            self._negentropies[link] = by_row.sum(axis=1) + (self.n_classes - stored) * rest
+        return self._negentropies[link]
+
+
+def _own(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.arange(len(codes)), codes
+
+
+def _balance(differences: np.ndarray, codes: np.ndarray) -> None:
+    """Set the entry of each row's label to minus the sum of the others."""
+    differences[_own(codes)] = 0.0
+    differences[_own(codes)] = -differences.sum(axis=1)
+
+
+def _inner(proba: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    return np.einsum("ij,ij->i", proba, np.where(proba > 0, scores, 0.0))
