@@ -15,6 +15,7 @@ from sksoft.metrics.scorers import (
     neg_expected_calibration_error,
     neg_maximum_calibration_error,
     neg_negative_log_likelihood,
+    neg_soft_log_loss,
 )
 from sksoft.metrics.scores import (
     brier_score,
@@ -22,6 +23,7 @@ from sksoft.metrics.scores import (
     prediction_margin,
     predictive_entropy,
 )
+from sksoft.metrics.soft_labels import soft_log_loss
 
 __all__ = [
     "adaptive_calibration_error",
@@ -36,8 +38,10 @@ __all__ = [
     "neg_expected_calibration_error",
     "neg_maximum_calibration_error",
     "neg_negative_log_likelihood",
+    "neg_soft_log_loss",
     "negative_log_likelihood",
     "prediction_margin",
     "predictive_entropy",
     "reliability_curve",
+    "soft_log_loss",
 ]

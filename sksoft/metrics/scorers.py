@@ -3,6 +3,10 @@
 They read the order of the columns from the estimator's ``classes_``, so labels of any type work and a fold that lacks a
 class is no error (``make_scorer`` passes the metric no classes). A calibration error alone is a poor criterion for
 choosing a model: predicting the base rates has none. Select by a proper score.
+
+``neg_soft_log_loss`` takes soft labels y of shape (n, K), columns in the order of ``classes_``, and labels. Folds of
+soft labels cannot be stratified: scikit-learn's ``cv=5`` then means ``KFold(5)``, which does not shuffle. Its searches
+take sparse soft labels; its ``cross_validate`` takes no sparse y.
 """
 
 from collections.abc import Callable
@@ -18,6 +22,7 @@ from sksoft.metrics.calibration import (
     maximum_calibration_error,
 )
 from sksoft.metrics.scores import brier_score, negative_log_likelihood
+from sksoft.metrics.soft_labels import soft_log_loss
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class ProbabilityScorer:
 
     def __call__(self, estimator, X, y_true, sample_weight=None) -> float:
         y_proba, classes = estimator.predict_proba(X), estimator.classes_
-        if len(classes) == 2 and self.metric is not classwise_calibration_error:
+        if len(classes) == 2 and self.metric not in _TAKE_ALL_COLUMNS:
             # As scikit-learn scores two classes: by the probability of the second.
             y_proba = y_proba[:, 1]
         return -self.metric(y_true, y_proba, sample_weight=sample_weight, labels=classes)
@@ -70,9 +75,12 @@ class ProbabilityScorer:
         return f"ProbabilityScorer({self.metric.__name__})"
 
 
+_TAKE_ALL_COLUMNS = (classwise_calibration_error, soft_log_loss)
+
 neg_adaptive_calibration_error = ProbabilityScorer(adaptive_calibration_error)
 neg_brier_score = ProbabilityScorer(brier_score)
 neg_classwise_calibration_error = ProbabilityScorer(classwise_calibration_error)
 neg_expected_calibration_error = ProbabilityScorer(expected_calibration_error)
 neg_maximum_calibration_error = ProbabilityScorer(maximum_calibration_error)
 neg_negative_log_likelihood = ProbabilityScorer(negative_log_likelihood)
+neg_soft_log_loss = ProbabilityScorer(soft_log_loss)

@@ -1,4 +1,4 @@
-"""Every kind of target is the distribution it stands for: all that it offers equals the same of the matrix written out."""
+"""Every kind of target offers what the matrix it stands for, written out, would give."""
 
 import mpmath
 import numpy as np
