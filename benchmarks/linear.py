@@ -2,6 +2,7 @@
 
     python benchmarks/linear.py --cache DIR [--cells letter:1,mnist:100] [--seeds 5] [--threads 1] [--clock cpu]
     python benchmarks/linear.py --cache DIR --ours-only      # scikit-learn's times from the cache
+    python benchmarks/linear.py --memory                     # and --cold: linear_costs.py
 
 A cell is a data set (``linear_data.py``) and C = 0.01, 1 or 100. Its optimum f* and scikit-learn's times
 (``linear_rivals.py``) are kept in `--cache`, a folder outside the repository. Times are CPU seconds of the process
@@ -22,6 +23,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import linear_costs
 import linear_data
 import linear_rivals
 import numpy as np
@@ -208,7 +210,7 @@ def limit_threads(n_threads):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cache", required=True, help="folder for optima and scikit-learn's times")
+    parser.add_argument("--cache", help="folder for optima and scikit-learn's times")
     parser.add_argument("--cells", help="for example letter:1,mnist:100,splice; all by default")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
@@ -217,9 +219,19 @@ def main():
     parser.add_argument("--ours-only", action="store_true", help="take scikit-learn's times from the cache or fail")
     parser.add_argument("--again", action="store_true", help="time scikit-learn again, whatever the cache holds")
     parser.add_argument("--rivals-only", action="store_true", help="fill the cache")
+    parser.add_argument("--memory", action="store_true", help="peak memory of fits instead")
+    parser.add_argument("--cold", action="store_true", help="first fits of new processes instead")
     args = parser.parse_args()
     args.clock = args.clock or ("cpu" if args.threads == 1 else "wall")
     limit_threads(args.threads)
+    if args.memory:
+        linear_costs.memory()
+    if args.cold:
+        linear_costs.cold()
+    if args.memory or args.cold:
+        return
+    if args.cache is None:
+        parser.error("the table of cells needs --cache")
     raise SystemExit(not core(args, cells_of(args.cells)))
 
 
