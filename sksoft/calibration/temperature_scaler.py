@@ -140,7 +140,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
             FenchelYoung(LINKS["softmax"]),
             Temperature(),
             InMemory(logits, Labels(codes, len(self.classes_)), weights),
-            Ridge(0.0, np.zeros(1, dtype=bool)),
+            Ridge(np.zeros(1)),
         )
         limit = _limit(logits, codes, weights)
         bounds = BETA_BOUNDS if limit is None else (limit, limit)

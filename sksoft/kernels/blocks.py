@@ -78,16 +78,16 @@ def map_blocks(work: Callable[[Block], Result], blocks: list[Block]) -> list[Res
     return results
 
 
-def scratch(name: str, shape: tuple[int, int]) -> np.ndarray:
-    """A float64 buffer of this thread, not cleared, for one block's work: a fresh one would cost page faults.
+def scratch(name: str, shape: tuple[int, int], dtype=np.float64) -> np.ndarray:
+    """A buffer of this thread, not cleared, for one block's work: a fresh one would cost page faults.
 
     It is valid until the thread asks for the same name again, so it must not leave the block.
     """
     buffers = _scratch.__dict__
-    size = shape[0] * shape[1]
-    if name not in buffers or buffers[name].size < size:
-        buffers[name] = np.empty(size)
-    return buffers[name][:size].reshape(shape)
+    bytes_needed = shape[0] * shape[1] * np.dtype(dtype).itemsize
+    if name not in buffers or buffers[name].size < bytes_needed:
+        buffers[name] = np.empty(bytes_needed, np.uint8)
+    return buffers[name][:bytes_needed].view(dtype).reshape(shape)
 
 
 @contextmanager

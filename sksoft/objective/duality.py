@@ -1,14 +1,14 @@
 r"""The proved duality gap of a ridge-penalised linear fit with a Fenchel–Young loss.
 
-Primal, with λ = strength of the ridge, aᵢ = sᵢ / Σ s and scores zᵢ = W xᵢ + b::
+Primal, with λ > 0 the ridge's strength at each coefficient, aᵢ = sᵢ / Σ s and scores zᵢ = W xᵢ + b + oᵢ (oᵢ known)::
 
-    F(W, b) = Σ aᵢ [Ω*(zᵢ) + Ω(tᵢ) − ⟨tᵢ, zᵢ⟩] + λ/2 ‖W‖²
+    F(W, b) = Σ aᵢ [Ω*(zᵢ) + Ω(tᵢ) − ⟨tᵢ, zᵢ⟩] + ½ Σ λ W²
 
 Dual, over one distribution pᵢ per row subject to Σ aᵢ (pᵢ − tᵢ) = 0, the price of an unpenalised intercept::
 
-    D(p) = Σ aᵢ [Ω(tᵢ) − Ω(pᵢ)] − ‖G(p)‖² / (2 λ),        G(p) = Σ aᵢ (pᵢ − tᵢ) xᵢᵀ
+    D(p) = Σ aᵢ [Ω(tᵢ) − Ω(pᵢ) + ⟨pᵢ − tᵢ, oᵢ⟩] − Σ G(p)² / (2 λ),        G(p) = Σ aᵢ (pᵢ − tᵢ) xᵢᵀ
 
-At the model's own pᵢ = p(zᵢ), where Ω*(z) + Ω(p) = ⟨p, z⟩, the difference is ``‖∇_W F‖² / (2 λ) + ⟨g, b⟩`` with
+At the model's own pᵢ = p(zᵢ), where Ω*(z) + Ω(p) = ⟨p, z⟩, the difference is ``Σ (∇_W F)² / (2 λ) + ⟨g, b⟩`` with
 g = Σ aᵢ (pᵢ − tᵢ). These pᵢ are feasible only where g = 0, which rounding never grants. So the bound is taken at a
 feasible neighbour::
 
@@ -16,7 +16,9 @@ feasible neighbour::
 
 with t̄ = Σ aᵢ tᵢ. By convexity Ω(p') ≤ (1 − ε) Ω(p) + ε Ω(q), and with M = q x̄ᵀ − Σ aᵢ tᵢ xᵢᵀ::
 
-    gap ≤ ‖∇_W F‖²/(2λ) + ⟨g, b⟩ + ε (Ω(q) − Σ aᵢ Ω(pᵢ)) + (‖G'‖² − ‖G‖²)/(2λ),     G' = G + ε (M − G)
+    gap ≤ Σ (∇_W F)²/(2λ) + ⟨g, b⟩ + ε (Ω(q) − Σ aᵢ Ω(pᵢ) + ω) + Σ (G'² − G²)/(2λ),     G' = G + ε (M − G)
+
+with ω = Σ aᵢ (max oᵢ − min oᵢ), the most that moving pᵢ by ε can lose of ⟨pᵢ, oᵢ⟩.
 
 Near the optimum every term is small, so the bound resolves gaps far below the rounding of F itself. Ω(q) ≤ 0 and
 −Ω(p) ≤ max entropy bound the third term without another sweep. The terms themselves are rounded: what rounding may
@@ -37,22 +39,52 @@ ROUNDING = 1e-12
 
 
 def ridge_gap(point) -> float:
-    """Bound F(w) − min F at `point`; nan without a penalty, for scores that are not linear, or off the simplex."""
+    """Bound F(w) − min F at `point`; nan where a coefficient has no penalty, scores are not linear, or p no simplex."""
     objective = point.objective
-    strength = objective.penalty.strength
-    if strength == 0.0 or not isinstance(objective.scores, Linear) or not objective.loss.link.on_simplex:
+    strength = _strengths(objective)
+    if strength is None:
         return float("nan")
-    terms = [float(np.sum(point.gradient[objective.penalty.penalised] ** 2)) / (2.0 * strength)]
+    terms = [_main_term(objective, point.gradient, strength)]
     if objective.scores.fit_intercept:
-        terms += _price_of_feasibility(point, strength)
+        g = _class_gradient(objective, point.gradient)
+        price = _price_of_feasibility(point, g, strength)
+        objective.price = sum(map(abs, price)) / max(float(np.abs(g).max()), np.finfo(float).tiny)
+        terms += price
     bound = sum(terms) + ROUNDING * sum(map(abs, terms))
     return bound if 0.0 <= bound < np.inf else np.inf
 
 
-def _price_of_feasibility(point, strength: float) -> list[float]:
-    """What moving the dual point onto the intercept's constraint costs: the last three terms of the bound."""
+def bound_from(objective, gradient) -> float:
+    """About the bound at a point near the last one that has this gradient; 0 where no gap can be proved.
+
+    Feasibility has a price proportional to the gradient in the intercepts, at the rate it had at the last point.
+    """
+    strength = _strengths(objective)
+    if strength is None:
+        return 0.0
+    bound = _main_term(objective, gradient, strength)
+    if objective.scores.fit_intercept:
+        bound += objective.price * float(np.abs(_class_gradient(objective, gradient)).max())
+    return bound
+
+
+def _main_term(objective, gradient, strength: np.ndarray) -> float:
+    """Σ (∇_W F)² / (2 λ)."""
+    return 0.5 * float(np.sum(objective.scores.unpack(gradient)[0] ** 2 / strength))
+
+
+def _strengths(objective) -> np.ndarray | None:
+    """λ of every coefficient, (rows, p), or None where there is nothing to prove a gap with."""
+    scores = objective.scores
+    if not isinstance(scores, Linear) or not objective.loss.link.on_simplex:
+        return None
+    strength = scores.unpack(objective.penalty.strength)[0]
+    return strength if (strength > 0.0).all() else None
+
+
+def _price_of_feasibility(point, g: np.ndarray, strength: np.ndarray) -> list[float]:
+    """What moving the dual point onto the intercept's constraint costs: all terms of the bound but the first."""
     objective, scores = point.objective, point.objective.scores
-    g = point.class_gradient - point.class_gradient.mean()
     mean_x, mean_target, target_by_x = objective.moments
     positive = g > 0
     epsilon = float(np.max(g[positive] / (mean_target[positive] + g[positive]), initial=0.0))
@@ -66,19 +98,29 @@ def _price_of_feasibility(point, strength: float) -> list[float]:
     return [
         *(g[own_rows] * intercept).tolist(),
         epsilon * objective.loss.link.max_entropy(scores.n_classes),
-        float(np.vdot(move, G)) / strength,
-        float(np.sum(move**2)) / (2.0 * strength),
+        epsilon * objective.offset_range,
+        float(np.sum(move * G / strength)),
+        0.5 * float(np.sum(move**2 / strength)),
     ]
 
 
-def class_moments(batches) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _class_gradient(objective, gradient) -> np.ndarray:
+    """Σ aᵢ (pᵢ − tᵢ), (K,), centred: the gradient in the intercepts."""
+    own = gradient.reshape(objective.scores.n_rows, -1)[:, -1]
+    g = np.array([-own[0], own[0]]) if len(own) == 1 else own
+    return g - g.mean()
+
+
+def class_moments(objective) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x̄ (p,), t̄ (K,) and Σ aᵢ tᵢ xᵢᵀ (K, p): one sweep."""
+    n_features = objective.scores.n_features
 
     def partial(block):
+        X = block.X()[:, :n_features]
         weighted = block.target.weighted(block.weights)
-        target_by_x = weighted.T @ block.X
+        target_by_x = weighted.T @ X
         if sparse.issparse(target_by_x):
             target_by_x = target_by_x.toarray()
-        return np.asarray(block.X.T @ block.weights), np.asarray(weighted.sum(axis=0)), np.asarray(target_by_x)
+        return np.asarray(X.T @ block.weights), np.asarray(weighted.sum(axis=0)), np.asarray(target_by_x)
 
-    return batches.map_reduce(partial)
+    return objective.batches.map_reduce(partial)

@@ -1,26 +1,34 @@
 """F(w) = Σᵢ sᵢ L(tᵢ, zᵢ(w)) / Σᵢ sᵢ + R(w), as a solver sees it.
 
-``Objective.at(w)`` evaluates value and gradient in one sweep and returns a :class:`Point`, whose ``hessian_product``
-is another sweep each. With J the Jacobian of the scores and P the link's Jacobian at the rows' distributions::
+``Objective.at(w)`` evaluates value and gradient in one sweep and returns a :class:`Point`, whose ``curvature()`` has
+Hessian products of another sweep each. With J the Jacobian of the scores and P the link's Jacobian at the rows'
+distributions::
 
     ∇F = Jᵀ s (p − t) + ∇R          ∇²F v = Jᵀ s P (J v) + ∇²R v        (the scores here are linear in w)
+
+Where the problem is large enough to gain from it, ``at(w, rough=True)`` evaluates in float32, and products are in
+float32 whatever the point was evaluated in.
 """
 
-from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
 
+from sksoft.kernels import splitmix
 from sksoft.kernels.blocks import scratch
 from sksoft.kernels.registry import backend_for
 from sksoft.objective import duality, preconditioning
 from sksoft.objective.batches import Block, InMemory
+from sksoft.objective.curvature import Curvature
 from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.penalties import Ridge
+from sksoft.objective.scores import Linear
 from sksoft.objective.targets import Labels
 
 # Distributions of all rows are kept for Hessian products up to this size, and computed again above it.
 KEEP_BYTES = 1 << 30
+# Multiply-adds of a sweep from which float32 repays its copy of the data.
+ROUGH_SIZE = 1 << 19
 
 
 class Objective:
@@ -32,9 +40,11 @@ class Objective:
     scores : Linear or Temperature
     batches : InMemory
     penalty : Ridge
+    rough : bool, optional
+        Whether float32 may be used; by default where a sweep is large enough to gain from it.
     """
 
-    def __init__(self, loss: FenchelYoung, scores, batches: InMemory, penalty: Ridge):
+    def __init__(self, loss: FenchelYoung, scores, batches: InMemory, penalty: Ridge, *, rough: bool | None = None):
         self.loss = loss
         self.scores = scores
         self.batches = batches
@@ -42,25 +52,68 @@ class Objective:
         # One decision for the whole fit, by its whole size: the blocks alone are too small to judge.
         self.backend = backend_for(batches.n_samples * batches.n_classes)
         self._shape = (batches.n_samples, batches.n_classes)
+        size = batches.n_samples * scores.n_parameters
+        self.rough = isinstance(scores, Linear) and size >= ROUGH_SIZE if rough is None else rough
+        self.product_dtype = np.dtype(np.float32 if self.rough else np.float64)
         self._kept_for: Point | None = None
+        self.price = 0.0  # of a unit of gradient in the intercepts, in the gap at the last point
 
-    def at(self, w: np.ndarray) -> "Point":
+    def at(self, w: np.ndarray, *, rough: bool = False) -> "Point":
         """Evaluate at w: one sweep over the rows. O(n p K)."""
-        point = Point(self, w)
+        point = Point(self, w, rough)
         proba = self._proba
+        dtype = np.dtype(np.float32 if rough else np.float64)
 
         def partial(block: Block):
             with self.backend():
-                z = self.scores.scores(w, block.X, scratch("scores", (len(block.weights), self._shape[1])))
+                z = self.block_scores(w, block, dtype)
                 kept = None if proba is None else proba[block.rows]
-                value = self.loss.evaluate(z, block.target, block.weights, residual=z, proba=kept)
-                return value, self.scores.adjoint(w, z, block.X), z.sum(axis=0)
+                direct = kept is None or kept.dtype == dtype
+                computed = kept if direct else scratch("proba", z.shape, dtype)
+                value = self.loss.evaluate(z, block.target, block.weights, residual=z, proba=computed)
+                if not direct:
+                    kept[...] = computed
+                return value, self.scores.adjoint(w, z, block.X(dtype))
 
-        loss, gradient, point.class_gradient = self.batches.map_reduce(partial)
+        loss, gradient = self.batches.map_reduce(partial)
         self._kept_for = point
         point.value = loss + self.penalty.value(w)
         point.gradient = gradient + self.penalty.gradient(w)
         return point
+
+    def block_scores(self, w: np.ndarray, block: Block, dtype=np.float64) -> np.ndarray:
+        """The scores of a block's rows, offsets included, in a buffer of this thread."""
+        z = self.scores.scores(w, block.X(dtype), scratch("scores", (len(block.weights), self._shape[1]), dtype))
+        if block.offset is not None:
+            z += block.offset
+        return z
+
+    def refine(self) -> None:
+        """Hessian products in float64 from now on."""
+        self.product_dtype = np.dtype(np.float64)
+        self.__dict__.pop("_proba", None)
+        self._kept_for = None
+
+    def sample(self, share: float) -> "Objective":
+        """The objective of about a share of the rows, in float32, under the same penalty."""
+        keys = splitmix.mix(np.arange(1, self._shape[0] + 1, dtype=np.uint64))
+        batches = self.batches.chosen(keys < np.uint64(2**64 * share))
+        batches.weights = batches.weights / batches.weights.sum()
+        return Objective(self.loss, self.scores, batches, self.penalty, rough=True)
+
+    @cached_property
+    def rungs(self):
+        """The preconditioners worth building, from cheap to dear."""
+        return preconditioning.rungs(self)
+
+    @cached_property
+    def damping_scale(self):
+        """Mean squares of the columns, the unit of a damping."""
+        return preconditioning.column_squares(self)
+
+    def bound_from(self, residual: np.ndarray) -> float:
+        """About the gap of a point with this gradient; 0 where no gap is proved."""
+        return duality.bound_from(self, residual)
 
     def separates(self, w: np.ndarray) -> bool:
         """Whether at w every label has a score above all others of its row: then a multiple of w is better still."""
@@ -69,7 +122,7 @@ class Objective:
             return False
 
         def partial(block: Block):
-            z = self.scores.scores(w, block.X, scratch("scores", (len(block.weights), self._shape[1])))
+            z = self.block_scores(w, block)
             own = np.arange(len(z)), target.codes[block.rows]
             true_scores = z[own]
             z[own] = -np.inf
@@ -80,19 +133,39 @@ class Objective:
     @cached_property
     def _proba(self) -> np.ndarray | None:
         """Buffer (n, K) of the distributions at the point evaluated last, or None where it would be too large."""
-        return np.empty(self._shape) if 8 * self._shape[0] * self._shape[1] <= KEEP_BYTES else None
+        size = self.product_dtype.itemsize * self._shape[0] * self._shape[1]
+        return np.empty(self._shape, self.product_dtype) if size <= KEEP_BYTES else None
 
     @cached_property
     def moments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Weighted means of x, of t and of t xᵀ: constants of the fit that the duality gap needs."""
-        return duality.class_moments(self.batches)
+        return duality.class_moments(self)
 
-    def proba(self, point: "Point", block: Block) -> np.ndarray:
+    @cached_property
+    def offset_range(self) -> float:
+        """Weighted mean of the largest minus the smallest offset of a row; 0 without offsets."""
+        offset = self.batches.offset
+        return 0.0 if offset is None else float(self.batches.weights @ np.ptp(offset, axis=1))
+
+    def proba(self, point: "Point", block: Block, dtype=np.float64) -> np.ndarray:
         """Distributions of a block's rows at `point`: kept from its evaluation, or computed again."""
         if self._proba is not None and self._kept_for is point:
             return self._proba[block.rows]
-        z = self.scores.scores(point.w, block.X, scratch("proba", (len(block.weights), self._shape[1])))
+        z = self.block_scores(point.w, block, dtype)
         return self.loss.link.predict(z, out=z)
+
+    def all_proba(self, point: "Point") -> np.ndarray | None:
+        """Distributions of all rows at `point`, or None where they would be too large to keep."""
+        if self._proba is not None and self._kept_for is not point:
+
+            def partial(block: Block):
+                with self.backend():
+                    self._proba[block.rows] = self.proba(point, block, self.product_dtype)
+                return ()
+
+            self.batches.map_reduce(partial)
+            self._kept_for = point
+        return self._proba
 
 
 class Point:
@@ -101,37 +174,25 @@ class Point:
     Attributes
     ----------
     w : ndarray (n_parameters,)
+    rough : bool
+        Whether value and gradient are of float32 accuracy.
     value : float
     gradient : ndarray (n_parameters,)
-    class_gradient : ndarray (K,), Σᵢ sᵢ (pᵢ − tᵢ) / Σᵢ sᵢ
     """
 
     value: float
     gradient: np.ndarray
-    class_gradient: np.ndarray
 
-    def __init__(self, objective: Objective, w: np.ndarray):
-        self.objective = objective
-        self.w = w
+    def __init__(self, objective: Objective, w: np.ndarray, rough: bool = False):
+        self.objective, self.w, self.rough = objective, w, rough
+
+    def curvature(self, threshold: float = 0.0) -> Curvature:
+        """∇²F(w), without the rows whose curvature is below `threshold` times the mean."""
+        return Curvature.at(self, threshold)
 
     def hessian_product(self, v: np.ndarray) -> np.ndarray:
         """∇²F(w) v: one sweep over the rows. O(n p K)."""
-        objective = self.objective
-        scores, link = objective.scores, objective.loss.link
-
-        def partial(block: Block):
-            with objective.backend():
-                proba = objective.proba(self, block)
-                u = scores.tangent(self.w, v, block.X, scratch("scores", proba.shape))
-                return (scores.adjoint(self.w, link.jvp(proba, u, weights=block.weights, out=u), block.X),)
-
-        (product,) = objective.batches.map_reduce(partial)
-        return product + objective.penalty.hessian_product(v)
-
-    @cached_property
-    def preconditioner(self) -> Callable[[np.ndarray], np.ndarray]:
-        """A symmetric positive map r → M⁻¹ r with M near ∇²F(w)."""
-        return preconditioning.for_point(self)
+        return self.curvature().product(v)
 
     def gap(self) -> float:
         """A proved bound on F(w) − min F, or nan where there is no penalty to prove it with."""

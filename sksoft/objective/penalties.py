@@ -7,22 +7,22 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Ridge:
-    """R(w) = strength / 2 · Σ wⱼ² over the penalised parameters; strength = 1 / (C Σᵢ sᵢ), zero for C = ∞.
+    """R(w) = ½ Σⱼ λⱼ wⱼ².
 
     Parameters
     ----------
-    strength : float >= 0
-    penalised : ndarray of shape (n_parameters,), bool
+    strength : ndarray of shape (n_parameters,), float64, non-negative
+        λⱼ: 1 / (C Σᵢ sᵢ) times the parameter's penalty factor, in the units of the design's column; zero where nothing
+        is penalised (intercepts, C = ∞).
     """
 
-    strength: float
-    penalised: np.ndarray
+    strength: np.ndarray
 
     def value(self, w) -> float:
-        return 0.5 * self.strength * float(np.sum(w[self.penalised] ** 2))
+        return 0.5 * float(np.dot(self.strength * w, w))
 
     def gradient(self, w) -> np.ndarray:
-        return self.strength * np.where(self.penalised, w, 0.0)
+        return self.strength * w
 
     def hessian_product(self, v) -> np.ndarray:
-        return self.strength * np.where(self.penalised, v, 0.0)
+        return self.strength * v

@@ -1,92 +1,156 @@
-"""Metrics near the Hessian, so that conjugate gradients need few products.
+"""Which preconditioners an objective offers, at what modelled cost, and from which rows they are built.
 
-For linear scores ∇²F ≈ A ⊗ S / (K − 1) + λ with A = Σ aᵢ hᵢ x̃ᵢ x̃ᵢᵀ the Gram matrix of the rows x̃ = (x, 1), weighted by
-their curvature hᵢ = 1 − ‖pᵢ‖², and S = I − 11ᵀ/K, the identity on the space that gradients span. So M = A / (K − 1) + λ
-serves every class with one factorisation. For two classes hᵢ = 2 pᵢ (1 − pᵢ), and half of it makes M the Hessian.
+Costs are seconds of a reference core, from counts of operations: only their ratios matter. Rows are drawn by a hash of
+their position, so that a fit is deterministic and an order of the rows that repeats itself does no harm.
 """
 
+from functools import partial
+
 import numpy as np
-from scipy import linalg, sparse
+from scipy import sparse
 
 from sksoft.kernels import splitmix
+from sksoft.objective import preconditioners
+from sksoft.objective.preconditioners import Sample
 from sksoft.objective.scores import Linear
+from sksoft.solvers.ladder import Rung
 
 # Above this many columns the Gram matrix (and its cube in time) costs more than the products it saves.
 GRAM_COLUMNS = 2000
-# Rows that estimate the Gram matrix, about; chosen by a hash of their position, so that a fit is deterministic and an
-# order of the rows that repeats itself does no harm.
-GRAM_ROWS = 8000
-
-
-def for_point(point):
-    """The best metric the data allow: Gram for dense linear scores, diagonal for sparse ones, none otherwise."""
-    scores, X = point.objective.scores, point.objective.batches.X
-    if not isinstance(scores, Linear):
-        return np.copy
-    if sparse.issparse(X) or scores.n_columns > GRAM_COLUMNS:
-        return _diagonal(point)
-    return _gram(point)
-
-
-def _curvature(point) -> np.ndarray:
-    """aᵢ hᵢ / (K − 1) of all rows, (n,)."""
-    objective = point.objective
-    out = np.empty(objective.batches.n_samples)
-
-    def partial(block):
-        proba = objective.proba(point, block)
-        spread = np.maximum(1.0 - np.einsum("ij,ij->i", proba, proba), 0.0)
-        out[block.rows] = block.weights * spread / max(objective.batches.n_classes - 1, 1)
-        return ()
-
-    objective.batches.map_reduce(partial)
-    return out * (0.5 if objective.scores.n_rows == 1 else 1.0)
-
-
-def _gram(point):
-    scores, X = point.objective.scores, point.objective.batches.X
-    curvature = _curvature(point)
-    rows, sampled = X, curvature
-    wanted = max(GRAM_ROWS, 4 * scores.n_columns)
-    if len(curvature) > 2 * wanted:
-        keys = splitmix.mix(np.arange(1, len(curvature) + 1, dtype=np.uint64))
-        chosen = keys < np.uint64(2**64 * (wanted / len(curvature)))
-        rows, sampled = X[chosen], curvature[chosen]
-        sampled *= curvature.sum() / max(sampled.sum(), np.finfo(float).tiny)
-    metric = np.empty((scores.n_columns, scores.n_columns))
-    weighted = rows * sampled[:, None]
-    metric[: scores.n_features, : scores.n_features] = rows.T @ weighted
-    if scores.fit_intercept:
-        metric[-1, :-1] = metric[:-1, -1] = weighted.sum(axis=0)
-        metric[-1, -1] = sampled.sum()
-    diagonal = np.einsum("ii->i", metric)
-    diagonal[: scores.n_features] += point.objective.penalty.strength
-    # Collinear columns without a penalty leave the metric singular; this much, in each column's scale, keeps it one.
-    diagonal *= 1.0 + 1e-8
-    diagonal[diagonal == 0.0] = 1.0
-    factor = linalg.cho_factor(metric, lower=True, check_finite=False)
-    shape = (scores.n_rows, scores.n_columns)
-
-    def solve(r):
-        return linalg.cho_solve(factor, r.reshape(shape).T, check_finite=False).T.ravel()
-
-    return solve
-
-
-# A pure Jacobi metric hurts on sparse data, a trace of it helps [Hsia, Chiang, Lin, ACML 2018].
+# Above this many parameters a full Hessian is not worth its cube.
+FULL_PARAMETERS = 2500
+# Rows that estimate a Gram matrix, and a full Hessian: at least, and per parameter.
+GRAM_ROWS = 4000
+FULL_ROWS, FULL_ROWS_PER_PARAMETER = 4000, 8
+# Full Hessians draw rows by curvature, but for this share of the draw.
+UNIFORM_SHARE = 0.1
+# Of a Jacobi metric on sparse data.
 JACOBI_SHARE = 0.003
+# When to climb, as a multiple of the cost of the next rung, and how often to build it again (solvers/ladder.py).
+KRONECKER_ENTRY, FULL_ENTRY = 2.0, 0.5
+PATIENCE, FULL_PATIENCE = 4.0, 1.0
+
+# Operations a second of the reference core: products, symmetric products, factorisations, eigenvalues.
+PRODUCT_RATE, SYRK_RATE, CHOLESKY_RATE, INVERSE_RATE, EIGEN_RATE = 60e9, 90e9, 120e9, 30e9, 12e9
+PER_SCORE, PER_ENTRY, CALL = 0.3e-9, 0.6e-9, 2e-5
 
 
-def _diagonal(point):
-    scores, X = point.objective.scores, point.objective.batches.X
-    curvature = _curvature(point)
-    squares = np.asarray(X.multiply(X).T @ curvature if sparse.issparse(X) else (X**2).T @ curvature).ravel()
-    strength = point.objective.penalty.strength
-    diagonal = np.empty(scores.n_columns)
-    # Without a ridge there is no scale to share with, and columns of any scale must be seen.
-    diagonal[: scores.n_features] = JACOBI_SHARE * squares + strength if strength else squares
+def product_cost(objective, share: float = 1.0) -> float:
+    """Modelled seconds of a Hessian product over a share of the rows."""
+    n, K = objective.batches.n_samples, objective.batches.n_classes
+    X = objective.batches.design.X
+    entries = X.nnz / max(n, 1) * 4 if sparse.issparse(X) else objective.batches.design.shape[1]
+    rows = getattr(objective.scores, "n_rows", K)
+    return share * n * (4.0 * entries * rows / PRODUCT_RATE + PER_SCORE * K) + CALL
+
+
+def rungs(objective) -> list[Rung]:
+    """The ladder of an objective: Gram, Kronecker, full for dense linear scores; diagonal for sparse; none otherwise."""
+    scores, design = objective.scores, objective.batches.design
+    if not isinstance(scores, Linear):
+        return [Rung(lambda curvature: np.copy, cost=0.0, entry=0.0, patience=np.inf)]
+    if sparse.issparse(design.X) or scores.n_columns > GRAM_COLUMNS:
+        return [Rung(_diagonal, cost=product_cost(objective), entry=0.0, patience=np.inf)]
+    m, c, K = min(objective.batches.n_samples, _gram_rows(scores)), scores.n_columns, scores.n_rows
+    d = c * K
+    r = min(objective.batches.n_samples, _full_rows(objective))
+    gram_cost = m * c**2 / SYRK_RATE + c**3 / INVERSE_RATE
+    ladder = [Rung(partial(_from_sample, preconditioners.gram), cost=gram_cost, entry=0.0, patience=PATIENCE)]
+    if K > 1:
+        cost = m * c**2 / SYRK_RATE + 4.0 * c**3 / EIGEN_RATE
+        ladder.append(Rung(partial(_from_sample, preconditioners.kronecker), cost, KRONECKER_ENTRY, PATIENCE))
+    if d <= FULL_PARAMETERS:
+        cost = r * d**2 / SYRK_RATE + PER_ENTRY * r * d + d**3 / CHOLESKY_RATE + 3e-9 * d**2 + r * K * c**2 / SYRK_RATE
+        ladder.append(Rung(_full, cost, FULL_ENTRY, FULL_PATIENCE))
+    return ladder
+
+
+def column_squares(objective):
+    """Weighted mean squares of the columns in the layout of w; 1 for intercepts, and for scores that are not linear."""
+    scores = objective.scores
+    if not isinstance(scores, Linear):
+        return 1.0
+    return scores.pack(_squares(objective.batches, objective.batches.weights)[: scores.n_features], 1.0)
+
+
+def _gram_rows(scores) -> int:
+    return max(GRAM_ROWS, 4 * scores.n_columns)
+
+
+def _full_rows(objective) -> int:
+    """More rows where a product is dear, for then a better metric saves more."""
+    d = objective.scores.n_parameters
+    affordable = 8.0 * product_cost(objective) * SYRK_RATE / d**2
+    return int(max(FULL_ROWS, FULL_ROWS_PER_PARAMETER * d, affordable))
+
+
+def _diagonal(curvature):
+    objective = curvature.objective
+    scores = objective.scores
+    spread = curvature.spread
+    if spread is None:  # too many distributions to keep: the largest spread there is
+        spread = curvature.batches.weights * (1.0 - 1.0 / objective.batches.n_classes)
+    spread = spread * (0.5 if scores.n_rows == 1 else 1.0 / (scores.n_rows - 1))
+    squares = np.empty(scores.n_columns)
+    squares[: scores.n_features] = _squares(curvature.batches, spread)[: scores.n_features]
     if scores.fit_intercept:
-        diagonal[-1] = curvature.sum()
-    diagonal[diagonal == 0.0] = 1.0
-    diagonal = np.tile(diagonal, scores.n_rows)
-    return lambda r: r / diagonal
+        squares[-1] = spread.sum()
+    penalty = objective.penalty.strength.reshape(scores.n_rows, scores.n_columns)
+    return preconditioners.diagonal(np.broadcast_to(squares, penalty.shape), penalty, JACOBI_SHARE)
+
+
+def _squares(batches, weights) -> np.ndarray:
+    """Σ weightᵢ x̃ᵢ² by column."""
+
+    def partial_sum(block):
+        X = block.X(np.float32 if block.design.X.dtype == np.float32 else np.float64)
+        squares = X.multiply(X) if sparse.issparse(X) else X * X
+        return (np.asarray(squares.T @ weights[block.rows]).ravel(),)
+
+    return batches.map_reduce(partial_sum)[0]
+
+
+def _from_sample(build, curvature):
+    """Build from rows drawn alike from those that are active."""
+    n, wanted = curvature.batches.n_samples, _gram_rows(curvature.objective.scores)
+    chances = np.full(n, wanted / n)
+    return build(_drawn(curvature, chances), _penalty(curvature.objective))
+
+
+def _full(curvature):
+    n, wanted = curvature.batches.n_samples, _full_rows(curvature.objective)
+    if curvature.spread is None or wanted >= n:
+        chances = np.full(n, wanted / n)
+    else:
+        mixed = (1.0 - UNIFORM_SHARE) * curvature.spread / curvature.spread.sum() + UNIFORM_SHARE / n
+        chances = wanted * mixed
+    return preconditioners.full(_drawn(curvature, chances), _penalty(curvature.objective))
+
+
+def _penalty(objective) -> np.ndarray:
+    return objective.penalty.strength.reshape(objective.scores.n_rows, objective.scores.n_columns)
+
+
+def _drawn(curvature, chances: np.ndarray) -> Sample:
+    """Rows drawn with these chances (1 and above: surely), each weighing for those it stands for."""
+    batches, dtype = curvature.batches, curvature.dtype
+    if chances.min() >= 1.0:
+        chosen, weights = slice(None), batches.weights
+        X = _all_rows(batches, dtype)
+    else:
+        uniform = splitmix.mix(np.arange(1, len(chances) + 1, dtype=np.uint64)).astype(np.float64) * 2.0**-64
+        chosen = uniform < chances
+        weights = batches.weights[chosen] / np.minimum(chances[chosen], 1.0)
+        X = batches.design.chosen(chosen, dtype).X
+    if curvature.proba is not None:
+        return Sample(X, curvature.proba[chosen], weights)
+    objective = curvature.objective
+    z = objective.scores.scores(curvature.point.w, X, np.empty((len(X), batches.n_classes), dtype))
+    if batches.offset is not None:
+        z += batches.offset[chosen]
+    return Sample(X, objective.loss.link.predict(z, out=z), weights)
+
+
+def _all_rows(batches, dtype):
+    n = batches.n_samples
+    return batches.design.block(slice(0, n), dtype)

@@ -6,8 +6,8 @@ Each offers, for a block X of n rows (w, v flat float64 vectors of length ``n_pa
     tangent(w, v, X, out)   dz/dw · v, written to out (n, K) and returned
     adjoint(w, g, X)        (dz/dw)ᵀ g, (n_parameters,)
 
-with ⟨tangent(v), g⟩ = ⟨v, adjoint(g)⟩. ``penalised`` is the boolean vector of the parameters that a ridge shrinks.
-Both maps here are linear in w, so ``tangent`` is ``scores``.
+with ⟨tangent(v), g⟩ = ⟨v, adjoint(g)⟩, computed in the precision of X. Both maps here are linear in w, so ``tangent``
+is ``scores``. X is a block of a design (``objective/design.py``).
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,8 @@ class Linear:
     Notes
     -----
     w is the matrix [W, b] of shape (K, p + 1), row by row, or (1, p + 1) for two classes as in scikit-learn, where a
-    ridge on the one row is not the ridge on two opposite ones. X is an ndarray or a SciPy CSR array.
+    ridge on the one row is not the ridge on two opposite ones. A dense X has the column of ones already; sparse rows
+    have not.
     """
 
     n_features: int
@@ -54,11 +55,9 @@ class Linear:
     def n_parameters(self) -> int:
         return self.n_rows * self.n_columns
 
-    @property
-    def penalised(self) -> np.ndarray:
-        mask = np.ones((self.n_rows, self.n_columns), dtype=bool)
-        mask[:, self.n_features :] = False
-        return mask.ravel()
+    def spread(self, per_feature) -> np.ndarray:
+        """The vector of all parameters that holds `per_feature`, (p,) or (rows, p), at coefficients, 0 at intercepts."""
+        return self.pack(per_feature, 0.0)
 
     def pack(self, coef, intercept) -> np.ndarray:
         """The flat w of (rows, p) coefficients and (rows,) intercepts."""
@@ -75,13 +74,16 @@ class Linear:
         return np.ascontiguousarray(matrix[:, : self.n_features]), intercept
 
     def scores(self, w, X, out) -> np.ndarray:
-        coef, intercept = self.unpack(w)
+        matrix = w.reshape(self.n_rows, self.n_columns).astype(X.dtype, copy=False)
         own = out[:, self.own_classes]
-        if sparse.issparse(X) or self.n_rows == 1:
-            own[...] = X @ coef.T
+        if sparse.issparse(X):
+            own[...] = X @ matrix[:, : self.n_features].T
+            if self.fit_intercept:
+                own += matrix[:, self.n_features]
+        elif self.n_rows == 1:
+            np.matmul(X, matrix[0], out=own[:, 0])
         else:
-            np.matmul(X, coef.T, out=own)
-        own += intercept
+            np.matmul(X, matrix.T, out=own)
         if self.n_rows == 1:
             out[:, 0] = 0.0
         return out
@@ -91,8 +93,10 @@ class Linear:
 
     def adjoint(self, w, g, X) -> np.ndarray:
         g = g[:, self.own_classes]
-        out = np.empty((self.n_rows, self.n_columns))
-        out[:, : self.n_features] = np.asarray(X.T @ g).T
+        if not sparse.issparse(X):
+            return (g.T @ X).ravel()
+        out = np.empty((self.n_rows, self.n_columns), X.dtype)
+        out[:, : self.n_features] = (X.T @ g).T
         if self.fit_intercept:
             out[:, self.n_features] = g.sum(axis=0)
         return out.ravel()
@@ -105,10 +109,6 @@ class Temperature:
     @property
     def n_parameters(self) -> int:
         return 1
-
-    @property
-    def penalised(self) -> np.ndarray:
-        return np.zeros(1, dtype=bool)
 
     def scores(self, w, X, out) -> np.ndarray:
         return np.multiply(w[0], X, out=out)

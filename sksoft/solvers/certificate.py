@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-Reason = Literal["tolerance", "precision", "bound", "max_iter"]
+Reason = Literal["tolerance", "precision", "bound", "max_iter", "callback"]
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,11 @@ class Solution:
         Newton steps taken.
     n_products : int
         Hessian products used.
+    n_passes : float
+        Sweeps over the data: evaluations, and products by their share of the rows.
     converged : bool
         Whether ``certificate.bound`` reached the tolerance or the limit of float64.
-    stopped_by : {'tolerance', 'precision', 'bound', 'max_iter'}
+    stopped_by : {"tolerance", "precision", "bound", "max_iter", "callback"}
         ``'precision'``: float64 resolves no further progress; ``'bound'``: the minimum lies on a bound of w.
     curvature : float
         F''(w) where w is one number; nan otherwise.
@@ -60,4 +62,5 @@ class Solution:
     n_products: int
     converged: bool
     stopped_by: Reason
+    n_passes: float = float("nan")
     curvature: float = float("nan")

@@ -1,37 +1,68 @@
-r"""Truncated Newton: conjugate gradients for the step, backtracking for its length [1]_.
+r"""Truncated Newton with conjugate gradients, stopped by a proved bound.
 
-Each iteration solves ∇²F d = −∇F by preconditioned conjugate gradients, only as exactly as the progress so far
-deserves (the forcing term of [2]_, choice 2), and takes w + t d with the largest t = 1, ½, ¼ … that decreases F
-enough (Armijo). Near the minimum steps are full and convergence is superlinear.
+Each iteration solves (H + μ D) d = −∇F by preconditioned conjugate gradients, only as exactly as the progress so far
+deserves (forcing term of [1]_), and takes w + t d with t from backtracking (Armijo, quadratic interpolation [2]_). The
+preconditioner climbs a ladder (``ladder.py``), μ follows the steps (``damping.py``), and H leaves out rows whose
+curvature is negligible.
 
-Where the decrease that a step promises is below the rounding of F, F cannot judge it; the gradient does, and when it
-no longer shrinks the solver has reached what float64 can resolve.
+Far from the minimum an objective may be evaluated roughly, in float32: once a step promises less than
+``ROUGH_LIMIT`` of F, values and gradients are float64. Hessian products only steer and stay rough unless they fail.
+
+It ends when the bound of a float64 point is at most ``tol · F``; then one last step is taken. Where the decrease that
+a step promises is below the rounding of F, F cannot judge it; the gradient does, and when it no longer shrinks the
+solver has reached what float64 can resolve.
 
 References
 ----------
-.. [1] Nocedal, Wright, "Numerical Optimization", 2nd ed., 2006, algorithm 7.1.
-.. [2] Eisenstat, Walker, "Choosing the forcing terms in an inexact Newton method", SIAM J. Sci. Comput. 17, 1996.
+.. [1] Eisenstat, Walker, "Choosing the forcing terms in an inexact Newton method", SIAM J. Sci. Comput. 17, 1996.
+.. [2] Nocedal, Wright, "Numerical Optimization", 2nd ed., 2006, algorithm 7.1 and section 3.5.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from sksoft.solvers.certificate import Certificate, Reason, Solution
+from sksoft.solvers.conjugate_gradients import Step, newton_step
+from sksoft.solvers.damping import Damping
+from sksoft.solvers.ladder import Ladder, Rung
 
 SUFFICIENT_DECREASE = 1e-4
-MAX_HALVINGS = 40
-MAX_PRODUCTS = 1000
-LAST_FORCING, ROUGH_FORCING = 1e-6, 0.1
-# Curvature below this share of the metric's is rounding: the direction is flat.
-FLAT = 1e-13
-# A residual below this share that has only flat directions left is rounding as well.
-FLAT_RESIDUAL = 1e-4
+MAX_BACKTRACKS = 40
+# Forcing terms of ordinary steps, of the last one, and of one whose decrement is the certificate.
+TIGHTEST, LOOSEST = 0.1, 0.6
+LAST_FORCING = 0.05
+EXACT_FORCING, ROUGH_FORCING = 1e-6, 0.1
+# Predicted decrease, as a share of F, below which values and gradients are float64.
+ROUGH_LIMIT = 2e-5
+# Predicted decrease, as a share of F, above which the quadratic model is not solved to the end.
+FAR = 1e-2
+# Rows with less than this share of the mean curvature are left out of Hessian products.
+ACTIVE_SHARE = 1e-2
+# What is left of a step's equation may be as large as this share of the goal.
+SETTLED_METRIC, SETTLED_PROOF = 0.02, 0.5
 # A decrease below this share of F drowns in the rounding of F.
-VALUE_RESOLUTION = 1e-13
+VALUE_RESOLUTION, ROUGH_RESOLUTION = 1e-13, 1e-7
 # A bound below this share of F that no step improves is the limit of float64, not a failure.
 PRECISION_LIMIT = 1e-9
+# A full step that leaves more than this share of the bound was steered by rough products.
+STAGNATION = 0.5
+
+
+class Curvature(Protocol):
+    """∇²F at one w.
+
+    ``amount`` is the total curvature, ``work`` the modelled seconds of a product, ``share`` the rows it sweeps.
+    """
+
+    amount: float
+    work: float
+    share: float
+
+    def product(self, v: np.ndarray) -> np.ndarray:
+        """∇²F(w) v."""
+        ...
 
 
 class Point(Protocol):
@@ -41,13 +72,8 @@ class Point(Protocol):
     value: float
     gradient: np.ndarray
 
-    def hessian_product(self, v: np.ndarray) -> np.ndarray:
-        """∇²F(w) v."""
-        ...
-
-    @property
-    def preconditioner(self) -> Callable[[np.ndarray], np.ndarray]:
-        """A symmetric positive map near the inverse Hessian."""
+    def curvature(self, threshold: float = 0.0) -> Curvature:
+        """∇²F(w), without the rows whose curvature is below `threshold` times the mean."""
         ...
 
     def gap(self) -> float:
@@ -56,14 +82,34 @@ class Point(Protocol):
 
 
 class Objective(Protocol):
-    """Anything that can be evaluated."""
+    """What can be minimised: points, metrics for them, and how rough it may be."""
 
-    def at(self, w: np.ndarray) -> Point:
+    rough: bool  # whether at(w, rough=True) is cheaper than at(w), and products are rough
+    rungs: Sequence[Rung]
+    damping_scale: np.ndarray | float
+
+    def at(self, w: np.ndarray, *, rough: bool = False) -> Point:
         """Evaluate at w."""
         ...
 
+    def bound_from(self, residual: np.ndarray) -> float:
+        """About the bound of a point with this gradient; 0 where nothing can be proved."""
+        ...
 
-def newton_cg(objective: Objective, w: np.ndarray, *, tol: float, max_iter: int) -> Solution:
+    def refine(self) -> None:
+        """Hessian products in float64 from now on."""
+        ...
+
+
+def newton_cg(
+    objective: Objective,
+    w: np.ndarray,
+    *,
+    tol: float,
+    max_iter: int,
+    sketch: bool = False,
+    callback: Callable[[int, Point], object] | None = None,
+) -> Solution:
     """Minimise a convex objective from `w`.
 
     Parameters
@@ -71,130 +117,188 @@ def newton_cg(objective: Objective, w: np.ndarray, *, tol: float, max_iter: int)
     objective : Objective
     w : ndarray (n_parameters,), float64
     tol : float >= 0
-        Stop when the certificate's bound is at most ``tol · F(w)``; then one more, nearly exact Newton step is taken.
+        Stop when the certificate's bound is at most ``tol · F(w)``; then one more Newton step is taken.
     max_iter : int >= 0
         Newton steps, the last one included.
+    sketch : bool, default=False
+        Stop as soon as a rough bound says so, without a proof or a last step: for a start.
+    callback : (n_iter, point) → object, optional
+        Called at the start and after every step; a true result stops the solver.
 
     Returns
     -------
     solution : Solution
     """
-    point = objective.at(w)
-    if not (np.isfinite(point.value) and np.all(np.isfinite(point.gradient))):
-        raise ValueError(
-            f"The objective is not finite at the start: {point.value}. Scale the features and the weights."
-        )
-    certificate = _gap_certificate(point)
-    n_iter = n_products = 0
-    forcing, stationarity = 0.5, np.inf
-    stopped_by: Reason = "max_iter"
-    while n_iter < max_iter:
-        last = certificate is not None and certificate.bound <= tol * abs(point.value)
-        direction, products, decrement, _ = _newton_direction(point, LAST_FORCING if last else forcing)
-        n_products += products
-        if certificate is None and 0.5 * decrement <= tol * abs(point.value):
-            # nothing can be proved here, so the decrement of a nearly exact step must speak
-            direction, products, decrement, exact = _newton_direction(point, LAST_FORCING)
-            n_products += products
-            if exact:  # F only decreases from here, so this holds for every later point
-                stationarity = min(stationarity, 0.5 * decrement)
-            last = stationarity <= tol * abs(point.value)
-        trial = _line_search(objective, point, direction, decrement)
-        if trial is None:
-            stopped_by = "tolerance" if last else "precision"
-            break
-        n_iter += 1
-        forcing = _forcing(point, trial, forcing)
-        proved = _gap_certificate(trial)
-        if last:
-            stopped_by = "tolerance"
-            if (
-                certificate is None or proved is None or proved.bound <= certificate.bound
-            ):  # else rounding made it worse
-                point, certificate = trial, proved
-            break
-        point, certificate = trial, proved
-    if certificate is None:
-        for accuracy in (LAST_FORCING, ROUGH_FORCING) if stationarity == np.inf else ():
-            # where the gradient is rounding, a rough solution is all there is
-            _, products, decrement, exact = _newton_direction(point, accuracy)
-            n_products += products
-            if exact:
-                stationarity = 0.5 * decrement / (1.0 - accuracy)
+    return _Run(objective, w, tol, max_iter, sketch, callback).solve()
+
+
+class _Run:
+    """The state of one minimisation."""
+
+    def __init__(self, objective, w, tol, max_iter, sketch, callback):
+        self.objective, self.tol, self.max_iter, self.sketch, self.callback = objective, tol, max_iter, sketch, callback
+        self.rough, self.rough_products = objective.rough, objective.rough
+        self.ladder, self.damping = Ladder(objective.rungs), Damping(objective.damping_scale)
+        self.active_share, self.last_start = ACTIVE_SHARE, None
+        self.n_iter, self.n_products, self.n_passes = 0, 0, 1.0
+        self.stationarity = np.inf
+        self.point = objective.at(w, rough=self.rough)
+        if not (np.isfinite(self.point.value) and np.all(np.isfinite(self.point.gradient))):
+            raise ValueError(
+                f"The objective is not finite at the start: {self.point.value}. Scale the features and the weights."
+            )
+        self.bound = self.point.gap()
+
+    @property
+    def goal(self) -> float:
+        return self.tol * abs(self.point.value)
+
+    def solve(self) -> Solution:
+        stopped_by: Reason = "max_iter"
+        stop = self.callback is not None and self.callback(0, self.point)
+        while not stop and self.n_iter < self.max_iter:
+            if self.sketch and self.bound <= self.goal:
+                stopped_by = "tolerance"
                 break
-        certificate = Certificate("stationarity", stationarity)
-    accepted = max(tol, PRECISION_LIMIT) if stopped_by != "max_iter" else tol
-    return Solution(
-        w=point.w,
-        value=float(point.value),
-        gradient_norm=float(np.max(np.abs(point.gradient), initial=0.0)),
-        certificate=certificate,
-        n_iter=n_iter,
-        n_products=n_products,
-        converged=certificate.bound <= accepted * abs(point.value),
-        stopped_by=stopped_by,
-    )
+            last = not self.rough and self.bound <= self.goal
+            step = self._step(last)
+            if np.isnan(self.bound) and not self.rough and not self.sketch and step.decrease <= self.goal:
+                # nothing can be proved here, so the decrement of a nearly exact step must speak
+                step = self._exact_step(EXACT_FORCING)
+                last = self.stationarity <= self.goal
+            if self.rough and step.decrease < max(ROUGH_LIMIT, self.tol) * abs(self.point.value) and not self.sketch:
+                self.rough = False
+            trial, t = self._line_search(step)
+            if trial is None:
+                if self._more_precise():
+                    continue
+                stopped_by = "tolerance" if last else "precision"
+                break
+            self.n_iter += 1
+            if self._accept(trial, t, step, last):
+                stop = self.callback is not None and self.callback(self.n_iter, self.point)
+            if last:
+                stopped_by = "tolerance"
+                break
+        if stop:
+            stopped_by = "callback"
+        return self._solution(stopped_by)
 
+    def _step(self, last: bool) -> Step:
+        goal, value = self.goal, abs(self.point.value)
+        accuracy = {
+            "forcing": self._forcing,
+            "far": FAR * value,
+            "fine": SETTLED_METRIC * goal,
+            "settled": lambda residual: self.objective.bound_from(residual) < SETTLED_PROOF * goal,
+        }
+        if last:
+            accuracy = {"forcing": LAST_FORCING}
+        step = self._solve(self.active_share, self.damping.added_to, **accuracy)
+        self.last_start = step.start
+        return step
 
-def _gap_certificate(point) -> Certificate | None:
-    bound = point.gap()
-    return None if np.isnan(bound) else Certificate("gap", bound)
+    def _forcing(self, start: float) -> float:
+        """As the squared norm of the gradient in the metric fell from the step before."""
+        return (
+            LOOSEST if self.last_start is None else float(np.clip(np.sqrt(start / self.last_start), TIGHTEST, LOOSEST))
+        )
 
+    def _exact_step(self, forcing: float) -> Step:
+        """A step of the whole undamped Hessian, whose decrement bounds what is left of the quadratic model."""
+        step = self._solve(0.0, lambda product: product, forcing=forcing)
+        if step.exact:  # F only decreases from here, so this holds for every later point
+            self.stationarity = min(self.stationarity, 0.5 * step.decrement / (1.0 - forcing))
+        return step
 
-def _newton_direction(point, forcing: float) -> tuple[np.ndarray, int, float, bool]:
-    """Conjugate gradients on ∇²F d = −∇F until the preconditioned residual fell to `forcing` of its start.
+    def _solve(self, threshold: float, damped, **accuracy) -> Step:
+        curvature = self.point.curvature(threshold)
+        metric = self.ladder.metric(curvature)
+        step = newton_step(damped(curvature.product), metric, self.point.gradient, **accuracy)
+        self.ladder.charge(step.products, curvature.work)
+        self.n_products += step.products
+        self.n_passes += step.products * curvature.share
+        return step
 
-    Returns d, the Hessian products used, −⟨∇F, d⟩, which is the squared Newton decrement when d is exact, and whether
-    d is what was asked for: not where the products ran out, or a flat direction ended it early.
-    """
-    precondition = point.preconditioner
-    d = np.zeros_like(point.w)
-    residual = -point.gradient
-    z = precondition(residual)
-    search, metric_search = z.copy(), residual.copy()  # M · search follows by the same recursion, as M z = residual
-    rz = start = float(residual @ z)
-    products = 0
-    while rz > forcing**2 * start and rz > 0.0 and products < MAX_PRODUCTS:
-        product = point.hessian_product(search)
-        products += 1
-        curvature = float(search @ product)
-        if curvature <= FLAT * float(search @ metric_search):
-            break
-        step = rz / curvature
-        d += step * search
-        residual -= step * product
-        z = precondition(residual)
-        rz, before = float(residual @ z), rz
-        search = z + (rz / before) * search
-        metric_search = residual + (rz / before) * metric_search
-    decrement = -float(point.gradient @ d)
-    if not np.isfinite(decrement):
-        raise ValueError("A Newton step is not finite. Scale the features and the weights.")
-    return d, products, max(0.0, decrement), rz <= max(forcing, FLAT_RESIDUAL) ** 2 * start
+    def _line_search(self, step: Step):
+        """A t that decreases F enough, first 1, and the point there; (None, 0) where rounding hides any progress."""
+        if step.decrement == 0.0:
+            return None, 0.0
+        value = self.point.value
+        resolution = (ROUGH_RESOLUTION if self.point.rough else VALUE_RESOLUTION) * abs(value)
+        t = 1.0
+        for _ in range(MAX_BACKTRACKS):
+            trial = self.objective.at(self.point.w + t * step.d, rough=self.rough)
+            self.n_passes += 1
+            if step.decrement <= resolution:  # F cannot tell: the gradient must
+                return (trial, t) if _norm(trial) < _norm(self.point) else (None, 0.0)
+            excess = trial.value - value + t * step.decrement
+            if trial.value <= value - SUFFICIENT_DECREASE * t * step.decrement + 1e-2 * resolution:
+                return trial, t
+            t *= float(np.clip(t * step.decrement / (2.0 * excess), 0.1, 0.5)) if np.isfinite(excess) else 0.1
+        return None, 0.0
 
+    def _more_precise(self) -> bool:
+        """Evaluate, or else multiply, in float64 after a step that led nowhere; whether there was more to have."""
+        if self.sketch:
+            return False
+        if self.point.rough:
+            self.rough = False
+            self.point = self.objective.at(self.point.w)
+            self.n_passes += 1
+            self.bound = self.point.gap()
+            return True
+        if self.rough_products:
+            self._refine()
+            return True
+        return False
 
-def _line_search(objective, point, direction, decrement):
-    """The first of t = 1, ½, ¼ … that decreases F enough; None where rounding hides any progress."""
-    if decrement == 0.0:
-        return None
-    resolution = VALUE_RESOLUTION * abs(point.value)
-    t = 1.0
-    for _ in range(MAX_HALVINGS):
-        trial = objective.at(point.w + t * direction)
-        if decrement <= resolution:  # F cannot tell: the gradient must
-            return trial if _norm(trial) < _norm(point) else None
-        if trial.value <= point.value - SUFFICIENT_DECREASE * t * decrement + 1e-2 * resolution:
-            return trial
-        t *= 0.5
-    return None
+    def _refine(self):
+        self.rough_products = False
+        self.objective.refine()
+        self.active_share = 0.0
+
+    def _accept(self, trial, t: float, step: Step, last: bool) -> bool:
+        """Move to the trial point, unless the last step's rounding made the bound worse."""
+        bound = trial.gap()
+        if last and bound > self.bound:
+            return False
+        self.damping.follow(t, step.d, step.decrement, (self.point.value - trial.value) / max(step.decrease, 1e-300))
+        if not trial.rough:
+            if t < 0.5:
+                self.active_share *= 0.1
+            stagnates = bound > STAGNATION * self.bound or (np.isnan(bound) and _norm(trial) > _norm(self.point))
+            if t == 1.0 and not self.point.rough and self.rough_products and stagnates:
+                self._refine()
+        self.point, self.bound = trial, bound
+        return True
+
+    def _solution(self, stopped_by: Reason) -> Solution:
+        if self.point.rough and not self.sketch:  # whatever is reported holds in float64
+            self.point = self.objective.at(self.point.w)
+            self.n_passes += 1
+            self.bound = self.point.gap()
+        if np.isnan(self.bound):
+            for forcing in (EXACT_FORCING, ROUGH_FORCING) if self.stationarity == np.inf and not self.sketch else ():
+                # where the gradient is rounding, a rough solution is all there is
+                if self._exact_step(forcing).exact:
+                    break
+            certificate = Certificate("stationarity", self.stationarity)
+        else:
+            certificate = Certificate("gap", self.bound)
+        limit = max(self.tol, PRECISION_LIMIT) if stopped_by in ("tolerance", "precision") else self.tol
+        return Solution(
+            w=self.point.w,
+            value=float(self.point.value),
+            gradient_norm=float(np.max(np.abs(self.point.gradient), initial=0.0)),
+            certificate=certificate,
+            n_iter=self.n_iter,
+            n_products=self.n_products,
+            converged=certificate.bound <= limit * abs(self.point.value),
+            stopped_by=stopped_by,
+            n_passes=float(self.n_passes),
+        )
 
 
 def _norm(point) -> float:
     return float(np.linalg.norm(point.gradient))
-
-
-def _forcing(before, after, previous: float) -> float:
-    """Eisenstat and Walker's choice 2 with γ = 0.9, α = 2, kept within [1e-4, 0.5]."""
-    ratio = 0.9 * (_norm(after) / max(_norm(before), np.finfo(float).tiny)) ** 2
-    safeguard = 0.9 * previous**2
-    return float(np.clip(max(ratio, safeguard) if safeguard > 0.1 else ratio, 1e-4, 0.5))

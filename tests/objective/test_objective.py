@@ -7,6 +7,7 @@ from scipy import sparse
 
 import sksoft
 from sksoft.objective.batches import InMemory
+from sksoft.objective.design import Dense, Sparse
 from sksoft.objective.links import LINKS, Entmax
 from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.objective import Objective
@@ -20,6 +21,10 @@ def rng():
     return np.random.default_rng(1)
 
 
+def design(X, intercept):
+    return Sparse(X) if sparse.issparse(X) else Dense(X, ones=intercept)
+
+
 def make(rng, *, link="softmax", n_classes=4, soft=False, kind="dense", intercept=True, strength=0.3, n=60, p=5):
     X = rng.normal(size=(n, p))
     if kind == "sparse":
@@ -31,8 +36,8 @@ def make(rng, *, link="softmax", n_classes=4, soft=False, kind="dense", intercep
     return Objective(
         FenchelYoung(LINKS.get(link) or Entmax(1.3)),
         scores,
-        InMemory(X, target, rng.uniform(0.5, 2.0, size=n)),
-        Ridge(strength, scores.penalised),
+        InMemory(design(X, intercept), target, rng.uniform(0.5, 2.0, size=n)),
+        Ridge(scores.spread(strength)),
     )
 
 
@@ -68,14 +73,14 @@ def test_gradient_and_hessian_product_are_derivatives(case, rng):
 @pytest.mark.parametrize("intercept", [True, False])
 def test_tangent_and_adjoint_of_linear_scores_are_transposes(rng, n_classes, intercept):
     scores = Linear(7, n_classes, intercept)
-    X, g = rng.normal(size=(30, 7)), rng.normal(size=(30, n_classes))
+    X, g = Dense(rng.normal(size=(30, 7)), ones=intercept).block(slice(0, 30)), rng.normal(size=(30, n_classes))
     v = rng.normal(size=scores.n_parameters)
     np.testing.assert_allclose(
         np.vdot(scores.tangent(v, v, X, np.empty_like(g)), g), v @ scores.adjoint(v, g, X), rtol=1e-12
     )
     coef, b = scores.unpack(v)
     np.testing.assert_array_equal(scores.pack(coef, b), v)
-    assert scores.penalised.sum() == scores.n_rows * 7
+    assert scores.spread(1.0).sum() == scores.n_rows * 7
 
 
 def test_tangent_and_adjoint_of_temperature_are_transposes_and_derivatives(rng):
@@ -97,7 +102,7 @@ def test_cross_entropy_and_gradient_agree_with_fifty_digits(rng, scale):
     scores = Linear(p, K, True)
     w = rng.normal(size=scores.n_parameters) * scale
     point = Objective(
-        FenchelYoung(LINKS["softmax"]), scores, InMemory(X, Labels(y, K), s), Ridge(0.0, scores.penalised)
+        FenchelYoung(LINKS["softmax"]), scores, InMemory(design(X, True), Labels(y, K), s), Ridge(scores.spread(0.0))
     ).at(w)
     with mpmath.workdps(50):
         W = [[mpmath.mpf(float(x)) for x in row] for row in w.reshape(K, p + 1)]
@@ -123,7 +128,7 @@ def test_extreme_scores_stay_finite_and_exact():
         FenchelYoung(LINKS["softmax"]),
         scores,
         InMemory(X, Labels(np.array([0, 1]), 3), np.ones(2)),
-        Ridge(0.0, scores.penalised),
+        Ridge(scores.spread(0.0)),
     )
     point = objective.at(np.array([0.9, -0.9, -0.9]))
     assert point.value == 0.0 + np.log(2.0) / 2  # the second row ties two classes, the first is certain
@@ -149,7 +154,7 @@ def test_gap_is_the_difference_of_primal_and_dual_computed_by_hand(rng):
     """Without an intercept the model's own distributions are dual feasible: D is computed from its definition."""
     objective = make(rng, intercept=False, strength=0.2)
     w = rng.normal(size=objective.scores.n_parameters) * 0.2
-    X, y, a = objective.batches.X, objective.batches.target.codes, objective.batches.weights
+    X, y, a = objective.batches.design.X, objective.batches.target.codes, objective.batches.weights
     Z = X @ w.reshape(4, -1).T
     P = np.exp(Z) / np.exp(Z).sum(1, keepdims=True)
     G = ((P - np.eye(4)[y]) * a[:, None]).T @ X

@@ -8,7 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from sksoft.kernels.blocks import map_blocks, row_blocks
-from sksoft.objective.targets import Labels, Target
+from sksoft.objective.design import Dense, Sparse
+from sksoft.objective.targets import Target
 
 
 @dataclass(frozen=True)
@@ -18,15 +19,21 @@ class Block:
     Attributes
     ----------
     rows : slice of the whole
-    X : ndarray or CSR array (n, p)
+    design : Dense or Sparse, of the whole
     target : Target of n rows
     weights : ndarray (n,), float64, each row's share sᵢ / Σ s of the mean
+    offset : ndarray (n, K) or None, known scores to add
     """
 
     rows: slice
-    X: np.ndarray
+    design: Dense | Sparse
     target: Target
     weights: np.ndarray
+    offset: np.ndarray | None = None
+
+    def X(self, dtype=np.float64):
+        """The block's rows of the design."""
+        return self.design.block(self.rows, dtype)
 
 
 class InMemory:
@@ -34,20 +41,24 @@ class InMemory:
 
     Parameters
     ----------
-    X : ndarray or CSR array of shape (n, p), float64
+    X : Dense, Sparse, ndarray or CSR array of shape (n, p)
+        An array is a design as it stands.
     target : Target of n rows
     sample_weight : ndarray of shape (n,), float64, non-negative, not all zero
+    offset : ndarray of shape (n, K), float64, optional
+        Known scores, added to those of the parameters.
     """
 
-    def __init__(self, X, target: Target, sample_weight: np.ndarray):
-        self.X = X
+    def __init__(self, X, target: Target, sample_weight: np.ndarray, offset: np.ndarray | None = None):
+        self.design = X if isinstance(X, Dense | Sparse) else Sparse(X) if sparse.issparse(X) else Dense(X)
         self.target = target
         self.total_weight = float(sample_weight.sum())
         self.weights = sample_weight / self.total_weight
+        self.offset = offset
 
     @property
     def n_samples(self) -> int:
-        return self.X.shape[0]
+        return self.design.shape[0]
 
     @property
     def n_classes(self) -> int:
@@ -55,37 +66,37 @@ class InMemory:
 
     def class_shares(self) -> np.ndarray:
         """Weighted mean of the targets, (K,): each class's share."""
-        if isinstance(self.target, Labels):
-            return np.bincount(self.target.codes, self.weights, minlength=self.n_classes)
-        return self.weights @ self.target.proba
+        return self.target.shares(self.weights)
+
+    def chosen(self, mask: np.ndarray, dtype=np.float32) -> "InMemory":
+        """Some of the rows, copied, with the weights they had: their sum is the share of the weight that was chosen."""
+        offset = None if self.offset is None else self.offset[mask]
+        some = InMemory(self.design.chosen(mask, dtype), self.target.rows(mask), self.weights[mask], offset)
+        some.weights = self.weights[mask]
+        return some
 
     @cached_property
     def blocks(self) -> list[Block]:
         """The grid: about 4 MB of rows, scores and probabilities a block."""
-        row_values = self.X.nnz / max(self.n_samples, 1) if sparse.issparse(self.X) else self.X.shape[1]
-        row_bytes = int(8 * (row_values + 2 * self.n_classes))
+        row_bytes = self.design.row_bytes + 16 * self.n_classes
         return [
-            Block(rows, _rows(self.X, rows), self.target.rows(rows), self.weights[rows])
+            Block(
+                rows,
+                self.design,
+                self.target.rows(rows),
+                self.weights[rows],
+                None if self.offset is None else self.offset[rows],
+            )
             for rows in row_blocks(self.n_samples, row_bytes)
         ]
 
     def map_reduce(self, partial: Callable[[Block], tuple]) -> tuple:
-        """Add up ``partial(block)`` over all blocks, entry by entry, in block order."""
+        """Add up ``partial(block)`` over all blocks, entry by entry, in block order and in float64."""
         return tuple(_sum_in_order(entries) for entries in zip(*map_blocks(partial, self.blocks)))
 
 
 def _sum_in_order(entries):
-    total = entries[0]
+    total = entries[0].astype(np.float64) if getattr(entries[0], "dtype", None) == np.float32 else entries[0]
     for entry in entries[1:]:
         total = total + entry
     return total
-
-
-def _rows(X, rows: slice):
-    """Rows of X without a copy of their values."""
-    if not sparse.issparse(X):
-        return X[rows]
-    indptr = X.indptr[rows.start : rows.stop + 1]
-    stored = slice(indptr[0], indptr[-1])
-    shape = (rows.stop - rows.start, X.shape[1])
-    return sparse.csr_array((X.data[stored], X.indices[stored], indptr - indptr[0]), shape=shape, copy=False)

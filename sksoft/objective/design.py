@@ -1,0 +1,156 @@
+"""Designs: the matrix X̃ that linear scores multiply, handed out in blocks of rows in the precision asked for.
+
+Dense columns are standardised and end in a column of ones where there is an intercept::
+
+    X̃ = [(X − centre) / scale, 1]
+
+which changes no optimum (a ridge of strength λ on W is one of λ / scale² on W · scale) and puts every column into the
+range of float32 and the intercept out of the way of the rest. Sparse rows stay as they are.
+
+A float64 block is computed each time it is asked for, in a buffer of its thread, and so costs no memory; a float32
+block is a view of one copy of the whole, unless `keep` forbids the copy.
+"""
+
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from sksoft.kernels.blocks import map_blocks, row_blocks, scratch
+
+# Blocks of a sweep that reads X once: they fit the second cache.
+SWEEP_BYTES = 1 << 19
+
+
+class Dense:
+    """[(X − centre) / scale, 1].
+
+    Parameters
+    ----------
+    X : ndarray (n, p), float32 or float64
+    centre, scale : ndarray (p,), float64, optional
+        0 and 1 by default. A scale is positive.
+    ones : bool, default=False
+        Whether a column of ones follows.
+    keep : bool, default=True
+        Whether a float32 copy of the whole may be kept.
+    """
+
+    def __init__(self, X, centre=None, scale=None, *, ones: bool = False, keep: bool = True):
+        self.X, self.centre, self.scale, self.ones, self.keep = X, centre, scale, ones, keep
+
+    @classmethod
+    def standardised(cls, X, weights: np.ndarray, *, intercept: bool, keep: bool = True) -> "Dense":
+        """Columns of weighted mean 0, where there is an intercept, and mean square 1; a constant column is left at 0.
+
+        Parameters
+        ----------
+        X : ndarray (n, p)
+        weights : ndarray (n,), non-negative
+        intercept : bool
+        keep : bool, default=True
+        """
+        weights = weights / weights.sum()
+        blocks = row_blocks(len(X), 8 * X.shape[1], SWEEP_BYTES)
+        centre = np.zeros(X.shape[1])
+        if intercept:
+            centre = sum(map_blocks(lambda rows: weights[rows] @ X[rows], blocks))
+
+        def squares(rows):
+            centred = np.subtract(X[rows], centre, out=scratch("design", X[rows].shape))
+            return weights[rows] @ np.square(centred, out=centred)
+
+        scale = np.sqrt(sum(map_blocks(squares, blocks)))
+        rounding = 4.0 * np.finfo(X.dtype).eps * np.abs(centre)
+        scale[scale <= rounding] = 1.0
+        return cls(X, centre, scale, ones=intercept, keep=keep)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.X.shape[0], self.X.shape[1] + self.ones
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row in float64."""
+        return 8 * self.shape[1]
+
+    def block(self, rows: slice, dtype=np.float64) -> np.ndarray:
+        """Rows of X̃, valid until this thread asks for others; not to be written to."""
+        if dtype == np.float32 and self.keep:
+            return self._single[rows]
+        if self.centre is None and not self.ones and self.X.dtype == dtype:
+            return self.X[rows]
+        return self._fill(self.X[rows], scratch("design", (rows.stop - rows.start, self.shape[1]), dtype))
+
+    def chosen(self, mask: np.ndarray, dtype=np.float32) -> "Dense":
+        """The design of some rows, copied."""
+        if dtype == np.float32 and self.keep:
+            return Dense(self._single[mask])
+        X = self.X[mask]
+        return Dense(self._fill(X, np.empty((len(X), self.shape[1]), dtype)))
+
+    def _fill(self, X, out: np.ndarray) -> np.ndarray:
+        p = self.X.shape[1]
+        if self.centre is None:
+            out[:, :p] = X
+        elif out.dtype == np.float64:
+            np.subtract(X, self.centre, out=out[:, :p])
+            out[:, :p] /= self.scale
+        else:
+            # the difference in float64, else a far centre would swallow it
+            wide = np.subtract(X, self.centre, dtype=np.float64)
+            np.divide(wide, self.scale, out=out[:, :p], casting="same_kind")
+        if self.ones:
+            out[:, p] = 1.0
+        return out
+
+    @cached_property
+    def _single(self) -> np.ndarray:
+        if self.centre is None and not self.ones and self.X.dtype == np.float32:
+            return self.X
+        out = np.empty(self.shape, np.float32)
+        map_blocks(
+            lambda rows: self._fill(self.X[rows], out[rows]), row_blocks(self.shape[0], self.row_bytes, SWEEP_BYTES)
+        )
+        return out
+
+
+class Sparse:
+    """Rows of a CSR array, with no columns added: sparse scores add their intercept.
+
+    Parameters
+    ----------
+    X : CSR array (n, p), float64 or float32
+    keep : bool, default=True
+        Whether a float32 copy of the values may be kept.
+    """
+
+    def __init__(self, X, *, keep: bool = True):
+        self.X, self.keep = X, keep
+        self.centre, self.scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.X.shape
+
+    @property
+    def row_bytes(self) -> int:
+        """Mean bytes of one row in float64."""
+        return 8 * self.X.nnz // max(self.shape[0], 1)
+
+    def block(self, rows: slice, dtype=np.float64):
+        """Rows of X, without a copy of their indices."""
+        data = self.X.data if dtype == self.X.dtype else self._single if self.keep else None
+        indptr = self.X.indptr[rows.start : rows.stop + 1]
+        stored = slice(indptr[0], indptr[-1])
+        values = self.X.data[stored].astype(dtype) if data is None else data[stored]
+        shape = (rows.stop - rows.start, self.shape[1])
+        return sparse.csr_array((values, self.X.indices[stored], indptr - indptr[0]), shape=shape, copy=False)
+
+    def chosen(self, mask: np.ndarray, dtype=np.float32) -> "Sparse":
+        """The design of some rows, copied."""
+        return Sparse(self.X[mask].astype(dtype))
+
+    @cached_property
+    def _single(self) -> np.ndarray:
+        return self.X.data.astype(np.float32)

@@ -1,0 +1,182 @@
+r"""Metrics near the Hessian of linear scores: each a map r → M⁻¹ r, built from a sample of rows.
+
+With rows x̃ᵢ (intercept included), weights aᵢ, distributions pᵢ, K rows of W and Λ the penalty, the Hessian is
+``Σ aᵢ (diag pᵢ − pᵢ pᵢᵀ) ⊗ x̃ᵢ x̃ᵢᵀ + Λ``. In order of cost and closeness::
+
+    diagonal     α · mean over classes of its diagonal + Λ               sparse rows, or too many columns
+    gram         A / (K − 1) ⊗ I + Λ,  A = Σ aᵢ hᵢ x̃ᵢ x̃ᵢᵀ               one Cholesky of p + 1 columns for all classes
+    kronecker    A / tr S ⊗ S + Λ,  S = Σ aᵢ (diag pᵢ − pᵢ pᵢᵀ)           two eigendecompositions
+    full         the Hessian of the sample                                one Cholesky of (p + 1) K
+
+hᵢ = tr(diag pᵢ − pᵢ pᵢᵀ) = 1 − ‖pᵢ‖². Sums of gradients over classes are zero where nothing is penalised, and a
+Hessian is singular there, so results are centred over the classes in the columns without a penalty.
+
+Vectors are flat matrices (rows of W, columns). Each function returns a float64 map.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+Metric = Callable[[np.ndarray], np.ndarray]
+
+# Relative to its diagonal, added to a metric: collinear columns without a penalty leave it singular.
+JITTER = 1e-8
+# The same where the Gram matrix was added up in float32.
+SINGLE_JITTER = 1e-6
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows that stand for all.
+
+    Attributes
+    ----------
+    X : ndarray (m, c), float32 or float64
+        Rows of the design, the ones included.
+    proba : ndarray (m, K)
+    weights : ndarray (m,)
+        Each row's share, scaled so that the sample stands for the whole.
+    """
+
+    X: np.ndarray
+    proba: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def spread(self) -> np.ndarray:
+        """aᵢ hᵢ, (m,)."""
+        h = 1.0 - np.einsum("ij,ij->i", self.proba, self.proba).astype(np.float64)
+        return self.weights * np.maximum(h, 0.0)
+
+
+def diagonal(squares: np.ndarray, penalty: np.ndarray, share: float) -> Metric:
+    """``share · squares + penalty`` where there is a penalty, else `squares`.
+
+    A pure Jacobi metric hurts on sparse data, a trace of it helps [Hsia, Chiang, Lin, ACML 2018]. Without a penalty
+    there is no scale to share with, and columns of any scale must be seen.
+    """
+    metric = np.where(penalty > 0.0, share * squares + penalty, squares)
+    metric[metric == 0.0] = 1.0
+    return lambda r: (r.reshape(penalty.shape) / metric).ravel()
+
+
+def gram(sample: Sample, penalty: np.ndarray) -> Metric:
+    """One Gram matrix for all classes."""
+    rows, columns = penalty.shape
+    # two classes with one row have the Hessian Σ aᵢ pᵢ (1 − pᵢ) x̃ᵢ x̃ᵢᵀ, and hᵢ = 2 pᵢ (1 − pᵢ)
+    factor = 0.5 if rows == 1 else 1.0 / (rows - 1)
+    metric = _weighted_gram(sample.X, sample.spread * factor)
+    inverse = _inverse(_safe(metric + np.diag(penalty.mean(axis=0)), sample.X.dtype))
+    unpenalised = ~penalty.any(axis=0)
+
+    def solve(r):
+        return _centred(r.reshape(rows, columns) @ inverse, unpenalised).ravel()
+
+    return solve
+
+
+def kronecker(sample: Sample, penalty: np.ndarray) -> Metric:
+    """A ⊗ S + Λ, diagonal in the eigenvectors of S and of A in the units of Λ."""
+    rows, columns = penalty.shape
+    mean = sample.weights @ sample.proba.astype(np.float64)
+    weighted = sample.proba * sample.weights[:, None].astype(sample.proba.dtype)
+    S = np.diag(mean) - (sample.proba.T @ weighted).astype(np.float64)
+    spread = sample.spread
+    A = _weighted_gram(sample.X, spread / spread.sum())
+    s, V = linalg.eigh(S, check_finite=False)
+    s = np.maximum(s, 0.0)
+    # an unpenalised column counts as barely penalised, so that Λ can be divided out
+    diagonal_of_A = np.einsum("ii->i", A)
+    strength = np.maximum(penalty.mean(axis=0), JITTER * diagonal_of_A * s[-1])
+    strength[strength == 0.0] = 1.0
+    root = 1.0 / np.sqrt(strength)
+    a, Q = linalg.eigh(A * root[:, None] * root, check_finite=False)
+    Q = Q * root[:, None]
+    inverse = 1.0 / (np.outer(s, np.maximum(a, 0.0)) + 1.0)
+    unpenalised = ~penalty.any(axis=0)
+
+    def solve(r):
+        r = _centred(r.reshape(rows, columns), unpenalised)
+        return _centred(V @ ((V.T @ r @ Q) * inverse) @ Q.T, unpenalised).ravel()
+
+    return solve
+
+
+def full(sample: Sample, penalty: np.ndarray) -> Metric:
+    """The Hessian of the sample, factorised."""
+    rows, columns = penalty.shape
+    H = _binary_hessian(sample) if rows == 1 else _hessian(sample)
+    H += np.diag(penalty.ravel())
+    unpenalised = ~penalty.any(axis=0)
+    if rows > 1:  # the direction that moves all classes alike has no curvature: give it some
+        shared = H.reshape(rows, columns, rows, columns)
+        for column in np.flatnonzero(unpenalised):
+            shared[:, column, :, column] += np.einsum("kk->", shared[:, column, :, column]) / rows**2
+    factor = linalg.cho_factor(_safe(H, sample.X.dtype), lower=True, overwrite_a=True, check_finite=False)
+
+    def solve(r):
+        r = _centred(r.reshape(rows, columns), unpenalised).ravel()
+        z = linalg.cho_solve(factor, r, check_finite=False)
+        return _centred(z.reshape(rows, columns), unpenalised).ravel()
+
+    return solve
+
+
+def _hessian(sample: Sample) -> np.ndarray:
+    """Σ aᵢ (diag pᵢ − pᵢ pᵢᵀ) ⊗ x̃ᵢ x̃ᵢᵀ from one symmetric product of the rows pᵢ ⊗ x̃ᵢ."""
+    X, proba = sample.X, sample.proba
+    m, columns = X.shape
+    K = proba.shape[1]
+    root = np.sqrt(sample.weights).astype(X.dtype)[:, None]
+    B = np.empty((m, K, columns), X.dtype)
+    np.multiply((proba * root)[:, :, None], X[:, None, :], out=B)
+    H = -_gram_of(B.reshape(m, K * columns)).astype(np.float64)
+    for k in range(K):
+        own = slice(k * columns, (k + 1) * columns)
+        # p (1 − p) by itself: the difference of two sums would cancel
+        p = proba[:, k].astype(np.float64)
+        H[own, own] = _weighted_gram(X, sample.weights * p * (1.0 - p))
+    return H
+
+
+def _binary_hessian(sample: Sample) -> np.ndarray:
+    return _weighted_gram(sample.X, 0.5 * sample.spread)
+
+
+def _weighted_gram(X, weights: np.ndarray) -> np.ndarray:
+    """Σ weightᵢ x̃ᵢ x̃ᵢᵀ in float64, added up in the precision of X."""
+    return _gram_of(X * np.sqrt(weights).astype(X.dtype)[:, None]).astype(np.float64)
+
+
+def _gram_of(B) -> np.ndarray:
+    """BᵀB by a symmetric rank-m update."""
+    syrk = linalg.blas.ssyrk if B.dtype == np.float32 else linalg.blas.dsyrk
+    lower = syrk(1.0, B.T, lower=True)
+    return np.tril(lower) + np.tril(lower, -1).T
+
+
+def _safe(metric: np.ndarray, dtype) -> np.ndarray:
+    """The metric with its diagonal raised enough that rounding leaves it positive."""
+    diagonal = np.einsum("ii->i", metric)
+    diagonal *= 1.0 + (SINGLE_JITTER if dtype == np.float32 else JITTER)
+    diagonal[diagonal <= 0.0] = 1.0
+    return metric
+
+
+def _inverse(metric: np.ndarray) -> np.ndarray:
+    factor, info = linalg.lapack.dpotrf(metric, lower=True)
+    if info > 0:
+        raise linalg.LinAlgError(f"The metric is not positive: its leading minor of order {info} is not.")
+    lower, _ = linalg.lapack.dpotri(factor, lower=True)
+    return np.tril(lower) + np.tril(lower, -1).T
+
+
+def _centred(matrix: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """`matrix` with the mean over its rows taken out of some columns; as it is where it has one row."""
+    if len(matrix) > 1 and columns.any():
+        matrix = matrix.copy()
+        matrix[:, columns] -= matrix[:, columns].mean(axis=0)
+    return matrix

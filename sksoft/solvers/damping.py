@@ -1,0 +1,49 @@
+"""Levenberg–Marquardt damping: where full Newton steps overshoot, the model is H + μ D [1]_.
+
+After a step of length t along d, with h = −gᵀd / dᵀDd the curvature along it in units of D::
+
+    t < 0.3                     μ ← min(1, max(4 μ, 0.1 h (1/t − 1)))
+    t = 1, gain > 0.9 of q      μ ← 0.1 μ
+    t = 1, gain > 0.7 of q      μ ← 0.3 μ            and 0 once below 1e-4 h
+
+References
+----------
+.. [1] Nocedal, Wright, "Numerical Optimization", 2nd ed., 2006, section 10.3.
+"""
+
+import numpy as np
+
+SHORT_STEP = 0.3
+GROWTH, SHARE_OF_CURVATURE, LARGEST = 4.0, 0.1, 1.0
+NEGLIGIBLE = 1e-4
+
+
+class Damping:
+    """μ, and how it follows the steps.
+
+    Parameters
+    ----------
+    scale : ndarray or float
+        The diagonal D.
+    """
+
+    def __init__(self, scale):
+        self.scale = scale
+        self.strength = 0.0
+
+    def added_to(self, product):
+        """v → H v + μ D v."""
+        if self.strength == 0.0:
+            return product
+        diagonal = self.strength * self.scale
+        return lambda v: product(v) + diagonal * v
+
+    def follow(self, t: float, d, decrement: float, gain_share: float) -> None:
+        """Adapt μ to a step of length t along d that gained `gain_share` of what the model predicted."""
+        h = decrement / max(float(np.dot(self.scale * d, d)), np.finfo(float).tiny)
+        if t < SHORT_STEP:
+            self.strength = min(LARGEST, max(GROWTH * self.strength, SHARE_OF_CURVATURE * h * (1.0 / t - 1.0)))
+        elif t == 1.0 and gain_share > 0.7:
+            self.strength *= 0.1 if gain_share > 0.9 else 0.3
+        if self.strength < NEGLIGIBLE * h:
+            self.strength = 0.0
