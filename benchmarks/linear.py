@@ -3,6 +3,7 @@
     python benchmarks/linear.py --cache DIR [--cells letter:1,mnist:100] [--seeds 5] [--threads 1] [--clock cpu]
     python benchmarks/linear.py --cache DIR --ours-only      # scikit-learn's times from the cache
     python benchmarks/linear.py --memory                     # and --cold: linear_costs.py
+    python benchmarks/linear.py --cache DIR --peers          # linear_peers.py
 
 A cell is a data set (``linear_data.py``) and C = 0.01, 1 or 100. Its optimum f* and scikit-learn's times
 (``linear_rivals.py``) are kept in `--cache`, a folder outside the repository. Times are CPU seconds of the process
@@ -25,6 +26,7 @@ from pathlib import Path
 
 import linear_costs
 import linear_data
+import linear_peers
 import linear_rivals
 import numpy as np
 from linear_rivals import CLOCKS, GAPS, value_of
@@ -221,6 +223,7 @@ def main():
     parser.add_argument("--rivals-only", action="store_true", help="fill the cache")
     parser.add_argument("--memory", action="store_true", help="peak memory of fits instead")
     parser.add_argument("--cold", action="store_true", help="first fits of new processes instead")
+    parser.add_argument("--peers", action="store_true", help="L1, no penalty, and other packages instead")
     args = parser.parse_args()
     args.clock = args.clock or ("cpu" if args.threads == 1 else "wall")
     limit_threads(args.threads)
@@ -231,7 +234,10 @@ def main():
     if args.memory or args.cold:
         return
     if args.cache is None:
-        parser.error("the table of cells needs --cache")
+        parser.error("comparisons need --cache")
+    if args.peers:
+        linear_peers.peers(CLOCKS[args.clock], args.cache, args.threads)
+        return
     raise SystemExit(not core(args, cells_of(args.cells)))
 
 
