@@ -86,8 +86,8 @@ def l1(clock, cap, cache, strengths=(1.0,)):
                 gap = f"{model.gap_ / model.objective_:.0e}"
                 print(f"|{name}|{C:g}|sksoft, tol={tol:g}|{seconds:.2f}|{value:.12f}|{non_zero}|{gap}|")
                 times = [f"{s / seconds:.1f}" for s in (found[-1][0], near)]
-                print(f"  saga's lowest is above by {lowest / value - 1:.1e} of it; saga took {times[0]} times as long to"
-                      f" its end, {times[1]} to within 1e-4 of its lowest")  # fmt: skip
+                print(f"  saga's lowest is above by {lowest / value - 1:.1e} of it; saga took {times[0]} times as long"
+                      f" to its end, {times[1]} to within 1e-4 of its lowest")  # fmt: skip
     if not ours:
         print("sksoft: no l1_ratio in this version")
 
