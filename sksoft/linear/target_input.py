@@ -78,6 +78,7 @@ def resolve_targets(
     sample_weight=None,
     link: Link,
     fit_intercept: bool = True,
+    complete: bool = True,
 ) -> Targets:
     """Validate y and weights and compose them as the module says.
 
@@ -97,6 +98,8 @@ def resolve_targets(
     link : Link
     fit_intercept : bool
         Whether an intercept is fitted that no penalty holds.
+    complete : bool, default=True
+        Whether these are all rows there are. In one batch of many any of the `classes` may be missing.
 
     Returns
     -------
@@ -107,7 +110,7 @@ def resolve_targets(
     ValueError
         If y is no classification target, holds NaN, negative or infinite entries, rows that do not sum to one or
         labels that are not among `classes`; if weights are negative, all zero or without a finite sum; if fewer than
-        two classes have weight, or one that is to be fitted has none.
+        two classes have weight, or one that is to be fitted has none, where the rows are `complete`.
     """
     if y is None:
         raise ValueError(f"This {name} estimator requires y to be passed, but the target y is None.")
@@ -122,7 +125,8 @@ def resolve_targets(
     classes, target, weights, kept = resolve(name, rows, np.flatnonzero(seen), classes, class_weight, weights[seen])
     target = _smoothed(target, label_smoothing)
     seen[seen] = kept
-    _check_classes(name, classes, target, weights, link, fit_intercept)
+    if complete:
+        _check_classes(name, classes, target, weights, link, fit_intercept)
     return Targets(classes, target, weights, seen)
 
 
