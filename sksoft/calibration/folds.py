@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from sksoft.kernels import splitmix
+from sksoft.kernels.row_keys import row_keys as numeric_row_keys
 
 
 def content_folds(X, codes: np.ndarray, n_folds: int) -> np.ndarray:
@@ -34,10 +35,7 @@ def content_folds(X, codes: np.ndarray, n_folds: int) -> np.ndarray:
 def row_keys(X) -> np.ndarray:
     """A 64-bit hash of each row's content, (n,), uint64; equal rows have equal keys, dense or sparse."""
     if sparse.issparse(X):
-        X = sparse.csr_array(X)
-        terms = _bits(X.data) * _column_factors(X.shape[1])[X.indices]
-        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
-        return splitmix.mix(sums[X.indptr[1:]] - sums[X.indptr[:-1]])
+        return numeric_row_keys(X)
     if hasattr(X, "to_pandas"):
         X = X.to_pandas()
     if isinstance(X, pd.DataFrame) and all(dtype.kind in "biuf" for dtype in X.dtypes):
@@ -47,8 +45,7 @@ def row_keys(X) -> np.ndarray:
     if not isinstance(X, pd.DataFrame):
         X = np.asarray(X)
         if X.dtype.kind in "biuf":
-            X = X.reshape(len(X), -1).astype(np.float64)
-            return splitmix.mix((_bits(X) * _column_factors(X.shape[1])).sum(axis=1, dtype=np.uint64))
+            return numeric_row_keys(X)
         X = pd.DataFrame(X.reshape(len(X), -1))
     try:
         return pd.util.hash_pandas_object(X, index=False).to_numpy()
@@ -59,12 +56,3 @@ def row_keys(X) -> np.ndarray:
 def _is_ragged(rows: list) -> bool:
     """Whether rows make no table: mappings, or sequences of different lengths."""
     return any(not hasattr(row, "__len__") or isinstance(row, dict) or len(row) != len(rows[0]) for row in rows)
-
-
-def _bits(values) -> np.ndarray:
-    """Mixed bits of float64 values; zero, of either sign, gives zero, as an entry that is not stored."""
-    return splitmix.mix((np.asarray(values, dtype=np.float64) + 0.0).view(np.uint64))
-
-
-def _column_factors(n_columns: int) -> np.ndarray:
-    return splitmix.mix(np.arange(1, n_columns + 1, dtype=np.uint64)) | np.uint64(1)
