@@ -169,7 +169,7 @@ def core(args, cells):
             if args.rivals_only:
                 continue
             rival = best_rival(measured["solvers"], args.cap)
-            speeds.append(linear_rivals.yardstick(clock) / measured["yardstick"])
+            speeds.append(linear_rivals.yardstick(clock) / measured.get("yardstick", math.nan))
             ours, default = measure_ours(X, codes, C, optimum, args.seeds, clock)
             ratios[name, C] = [r[0] / o["seconds"] for r, o in zip(rival, ours)]
             defaults[name, C] = measured["default"], default
