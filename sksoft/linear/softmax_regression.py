@@ -7,31 +7,15 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import check_array, check_consistent_length
 
-from sksoft._validation import (
-    Interval,
-    StrOptions,
-    check_is_fitted,
-    check_sample_weight,
-    fit_context,
-    validate_data,
-)
+from sksoft._validation import Interval, StrOptions, check_is_fitted, fit_context, validate_data
 from sksoft.kernels import rowwise
 from sksoft.kernels.blocks import serial_blas
-from sksoft.objective.batches import InMemory
-from sksoft.objective.design import Dense, Sparse
-from sksoft.objective.links import LINKS
-from sksoft.objective.losses import FenchelYoung
-from sksoft.objective.objective import Objective
-from sksoft.objective.penalties import Ridge
-from sksoft.objective.scores import Linear
-from sksoft.objective.targets import Labels
-from sksoft.solvers import newton_cg
+from sksoft.linear.problem import Problem, link_named
+from sksoft.linear.target_input import TARGET_CONSTRAINTS, require_labels, resolve_targets
+from sksoft.objective.links import Softmax
 
-# From so many rows on, the start is the solution for a quarter of them, solved to one percent.
-SKETCHED, SKETCH_SHARE, SKETCH_TOL = 10_000, 0.25, 1e-2
 # Squares of features stay finite up to here, and sums of many of them.
 LARGEST = 1e100
 
@@ -45,26 +29,51 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
 
     with sᵢ the sample weight times the class weight: the objective of scikit-learn's ``LogisticRegression`` divided
     by C Σ s, so the two have the same optimum. With two classes there is one row of W and the scores are (0, z). The
-    intercept is not penalised.
+    intercept is not penalised. Soft labels tᵢ, smoothed labels and other links replace the cross-entropy by the
+    Fenchel–Young loss Ω*(z) + Ω(t) − ⟨t, z⟩ of the link [1]_, which for softmax is the Kullback–Leibler divergence.
 
-    The solver is a truncated Newton method with a Gram preconditioner. It stops on the duality gap [1]_, a proved
-    bound on F − min F, and then takes one more Newton step.
+    The solver is a truncated Newton method in float32 whose preconditioner is upgraded as it pays, with a float64
+    finish. It stops on the duality gap [1]_, a proved bound on F − min F, and then takes one more Newton step.
 
     Parameters
     ----------
     C : float in (0, inf], default=1.0
         Inverse strength of the ridge; ``np.inf`` for none, and then no gap can be proved.
+    feature_penalty : array-like of shape (p,), default=None
+        Factors >= 0 of the penalty on each feature's coefficients; 0 leaves a feature free, and then no gap can be
+        proved. Ones by default.
+    class_penalty : array-like of shape (K,), default=None
+        The same for the coefficients of each class, in the order of ``classes_``; with two classes, whose one row is
+        that of ``classes_[1]``, the second.
     fit_intercept : bool, default=True
         Whether to fit b.
+    classes : array-like of shape (K,), default=None
+        Of soft labels, the class of each column of y; by default a DataFrame's column names, else 0 … K − 1. Of labels,
+        the classes there are.
+    label_smoothing : float in [0, 1), default=0.0
+        ε of the targets (1 − ε) t + ε / K.
     class_weight : dict of {label: weight}, 'balanced' or None, default=None
         Weights of the classes, multiplied into the sample weights. ``'balanced'`` weights each class inversely to its
-        share of the sample weight.
+        share of the sample weight. With soft labels see ``sksoft.linear.target_input``.
+    link : {'softmax', 'sparsemax', 'entmax15'} or float in [1, 2], default='softmax'
+        How scores become probabilities; a float is the α of α-entmax. All but softmax give exact zeros.
+    temperature : float in (0, inf), default=1.0
+        Probabilities are those of z / temperature. In a convex fit it is nothing but another ridge: temperature τ with
+        C has the probabilities of temperature 1 with C / τ².
+    prior_logits : array-like of shape (K,), default=None
+        Known scores added to every row while fitting and left out when predicting: with the logarithms of the
+        classes' shares, the logit adjustment of [2]_, equation 10, for classes that matter alike however rare.
+    solver : {'auto', 'newton-cg', 'lbfgs'}, default='auto'
+        ``'auto'`` is ``'newton-cg'``, and ``'lbfgs'`` SciPy's, for comparison.
     tol : float in [0, inf), default=1e-6
         Stop when ``gap_ <= tol * F``: *relative to the objective*, unlike scikit-learn's bound on a gradient entry.
     max_iter : int >= 0, default=100
-        Newton steps.
+        Steps of the solver.
     warm_start : bool, default=False
         Start from the coefficients of the previous fit, which must have had the same classes and features.
+    working_memory : float > 0, default=None
+        MiB that the float32 copy of X, and the distributions of all rows, may take each; what does not fit is computed
+        again block by block. No limit by default, but for 1 GiB of distributions.
 
     Attributes
     ----------
@@ -85,18 +94,20 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         Largest absolute entry of ∇F.
     converged_ : bool
         Whether the bound reached the tolerance, or the limit of float64.
-    stopped_by_ : {'tolerance', 'precision', 'max_iter'}
+    stopped_by_ : {'tolerance', 'precision', 'max_iter', 'callback'}
     n_iter_ : int
-        Newton steps taken.
+        Steps taken.
+    n_passes_ : float
+        Sweeps over the data: evaluations, and Hessian products by their share of the rows.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (p,)
         Only where X has string column names.
 
     Notes
     -----
-    Time is O(n p K) a sweep over the data, with one sweep per evaluation and per Hessian product, plus O(n p² + p³)
-    for each Gram matrix up to 2 000 dense columns. Memory beside X is a centred copy of a dense X,
-    one (n, K) array of float64 up to 1 GiB (above that it is recomputed) and blocks of 4 MB.
+    Time is O(n p K) a sweep over the data, with one sweep per evaluation and per Hessian product, plus the
+    preconditioners: O(p³) up to 2 000 dense columns, O(p³ K³) up to 2 500 parameters. Memory beside X is a float32 copy
+    of it, one (n, K) array of float32 up to 1 GiB (above that it is recomputed), the preconditioner and blocks of 4 MB.
 
     A repeated row is the same as a weight of two, and a row of weight zero is no row: a class that has only such rows
     is not in ``classes_``.
@@ -104,6 +115,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
     References
     ----------
     .. [1] Blondel, Martins, Niculae, "Learning with Fenchel–Young losses", JMLR 21(35), 2020, proposition 6.
+    .. [2] Menon et al., "Long-tail learning via logit adjustment", ICLR 2021.
 
     Examples
     --------
@@ -119,20 +131,54 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
 
     _parameter_constraints = {
         "C": [Interval(Real, 0, None, closed="right")],
+        "feature_penalty": ["array-like", None],
+        "class_penalty": ["array-like", None],
         "fit_intercept": ["boolean"],
-        "class_weight": [dict, StrOptions({"balanced"}), None],
+        **TARGET_CONSTRAINTS,
+        "link": [StrOptions({"softmax", "sparsemax", "entmax15"}), Interval(Real, 1, 2, closed="both")],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "prior_logits": ["array-like", None],
+        "solver": [StrOptions({"auto", "newton-cg", "lbfgs"})],
         "tol": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "warm_start": ["boolean"],
+        "working_memory": [Interval(Real, 0, None, closed="neither"), None],
     }
 
-    def __init__(self, C=1.0, *, fit_intercept=True, class_weight=None, tol=1e-6, max_iter=100, warm_start=False):
+    def __init__(
+        self,
+        C=1.0,
+        *,
+        feature_penalty=None,
+        class_penalty=None,
+        fit_intercept=True,
+        classes=None,
+        label_smoothing=0.0,
+        class_weight=None,
+        link="softmax",
+        temperature=1.0,
+        prior_logits=None,
+        solver="auto",
+        tol=1e-6,
+        max_iter=100,
+        warm_start=False,
+        working_memory=None,
+    ):
         self.C = C
+        self.feature_penalty = feature_penalty
+        self.class_penalty = class_penalty
         self.fit_intercept = fit_intercept
+        self.classes = classes
+        self.label_smoothing = label_smoothing
         self.class_weight = class_weight
+        self.link = link
+        self.temperature = temperature
+        self.prior_logits = prior_logits
+        self.solver = solver
         self.tol = tol
         self.max_iter = max_iter
         self.warm_start = warm_start
+        self.working_memory = working_memory
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -140,17 +186,19 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         return tags
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
-        """Fit to labels.
+    def fit(self, X, y, sample_weight=None, offset=None):
+        """Fit to labels or soft labels.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n, p)
-            Finite numbers; computed in float64.
-        y : array-like of shape (n,)
-            Labels of any type, at least two different ones.
+            Finite numbers; what is reported is computed in float64.
+        y : array-like of shape (n,), or array-like or sparse matrix of shape (n, K >= 2)
+            Labels of any type, at least two different ones; or soft labels, whose rows sum to one.
         sample_weight : array-like of shape (n,), default=None
             Finite, non-negative, not all zero; ones by default.
+        offset : array-like of shape (n, K), default=None
+            Known scores, added to those of the model.
 
         Returns
         -------
@@ -159,8 +207,9 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For X with NaN, infinity or values beyond 1e100, fewer than two classes, weights that are negative, all
-            zero or without a finite sum, or a warm start from other classes or features.
+            For X with NaN, infinity or values beyond 1e100, fewer than two classes, soft labels that do not sum to
+            one, weights that are negative, all zero or without a finite sum, penalty factors or offsets of a wrong
+            shape, or a warm start from other classes or features.
 
         Warns
         -----
@@ -169,79 +218,79 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
             separate the classes, so that there is no optimum.
         """
         previous_classes = getattr(self, "classes_", None) if self.warm_start else None
-        X, codes, weights = self._validate(X, y, sample_weight)
-        scores = Linear(X.shape[1], len(self.classes_), self.fit_intercept)
-        design = Sparse(X) if sparse.issparse(X) else Dense.standardised(X, weights, intercept=self.fit_intercept)
-        batches = InMemory(design, Labels(codes, len(self.classes_)), weights)
-        strength = 0.0 if np.isinf(self.C) else 1.0 / (self.C * batches.total_weight)
-        penalty = Ridge(scores.spread(strength / design.scale**2))
-        objective = Objective(FenchelYoung(LINKS["softmax"]), scores, batches, penalty)
+        problem = self._problem(X, y, sample_weight, offset)
         with serial_blas():
-            start = self._start(objective, previous_classes)
-            solution = newton_cg(objective, start, tol=self.tol, max_iter=self.max_iter)
-        self._unpack(solution, scores, design)
-        self._warn(strength == 0.0 and objective.separates(solution.w))
+            start = None if previous_classes is None else self._previous(problem, previous_classes)
+            solver = "newton-cg" if self.solver == "auto" else self.solver
+            solution = problem.solve(start, solver=solver, tol=self.tol, max_iter=self.max_iter)
+        self._unpack(solution, problem)
+        self._warn(problem.strength == 0.0 and problem.objective.separates(solution.w))
         return self
 
-    def _validate(self, X, y, sample_weight):
-        """Checked X, codes and weights of the rows that weigh anything; sets ``classes_``."""
-        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64)
-        check_classification_targets(y)
-        largest = float(np.abs(X.data if sparse.issparse(X) else X).max(initial=0.0))
+    def _problem(self, X, y, sample_weight, offset) -> Problem:
+        """The problem of rows that weigh anything; sets ``classes_``."""
+        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), order="C")
+        values = X.data if sparse.issparse(X) else X
+        largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
         if largest > LARGEST:
             raise ValueError(
                 f"X must hold values up to {LARGEST:g}, whose squares are finite. Got {largest:g} instead."
             )
-        weights = check_sample_weight(sample_weight, X).copy()
-        if self.class_weight is not None:
-            labels, codes = np.unique(y[weights > 0], return_inverse=True)
-            per_class = compute_class_weight(
-                self.class_weight, classes=labels, y=y[weights > 0], sample_weight=weights[weights > 0]
-            )
-            if not (np.isfinite(per_class).all() and (per_class >= 0).all()):
-                raise ValueError(
-                    f"The 'class_weight' parameter must give finite weights >= 0. Got {per_class.tolist()}."
-                )
-            weights[weights > 0] *= per_class[codes]
-        if weights.max() > np.finfo(np.float64).max / len(weights):
-            raise ValueError(f"The sum of the weights must be finite. Got weights up to {weights.max():g} instead.")
-        kept = weights > weights.max() * np.finfo(np.float64).tiny
-        if not kept.all():
-            X, y, weights = X[kept], y[kept], weights[kept]
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
+        link = link_named(self.link)
+        targets = resolve_targets(
+            "SoftmaxRegression",
+            y,
+            classes=self.classes,
+            label_smoothing=self.label_smoothing,
+            class_weight=self.class_weight,
+            sample_weight=sample_weight,
+            link=link,
+            fit_intercept=self.fit_intercept,
+        )
+        check_consistent_length(X, y)
+        self.classes_, K = targets.classes, len(targets.classes)
+        offset = _checked_offset(offset, (X.shape[0], K))
+        if self.prior_logits is not None:
+            prior = _factors("prior_logits", self.prior_logits, K, least=-np.inf)
+            offset = np.broadcast_to(prior, (X.shape[0], K)) if offset is None else offset + prior
+        if not targets.kept.all():
+            X = X[targets.kept]
+            offset = None if offset is None else offset[targets.kept]
+        return Problem(
+            X=sparse.csr_array(X) if sparse.issparse(X) else X,
+            target=targets.target,
+            weights=targets.weights,
+            link=link,
+            fit_intercept=self.fit_intercept,
+            strength=0.0 if np.isinf(self.C) else 1.0 / (self.C * float(targets.weights.sum())),
+            factors=self._penalty_factors(X.shape[1], K),
+            temperature=float(self.temperature),
+            offset=offset,
+            working_memory=self.working_memory,
+        )
+
+    def _penalty_factors(self, n_features: int, n_classes: int):
+        """Factors of features times those of classes with a row of W, (rows, p), or 1."""
+        factors: np.ndarray | float = 1.0
+        if self.feature_penalty is not None:
+            factors = _factors("feature_penalty", self.feature_penalty, n_features)
+        if self.class_penalty is not None:
+            of_classes = _factors("class_penalty", self.class_penalty, n_classes)
+            own = of_classes[1:] if n_classes == 2 else of_classes
+            factors = np.broadcast_to(factors, n_features) * own[:, None]
+        return factors
+
+    def _previous(self, problem: Problem, previous_classes) -> np.ndarray:
+        """The solution of the previous fit, for a warm start."""
+        if self.coef_.shape[1] != problem.scores.n_features or not np.array_equal(previous_classes, self.classes_):
             raise ValueError(
-                "SoftmaxRegression needs samples of at least 2 classes in the data, but the data contains only one"
-                f" class with positive weight: {self.classes_[0]!s}"
+                f"warm_start=True needs the classes and features of the previous fit, {previous_classes}"
+                f" and {self.coef_.shape[1]}. Got {self.classes_} and {problem.scores.n_features} instead."
             )
-        return X, codes, weights
+        return problem.pack(self.coef_, self.intercept_)
 
-    def _start(self, objective, previous_classes) -> np.ndarray:
-        """The previous solution for a warm start; else no coefficients, and intercepts that give the class shares."""
-        scores, design = objective.scores, objective.batches.design
-        if previous_classes is not None:
-            if self.coef_.shape[1] != scores.n_features or not np.array_equal(previous_classes, self.classes_):
-                raise ValueError(
-                    f"warm_start=True needs the classes and features of the previous fit, {previous_classes}"
-                    f" and {self.coef_.shape[1]}. Got {self.classes_} and {scores.n_features} instead."
-                )
-            return scores.pack(self.coef_ * design.scale, self.intercept_ + self.coef_ @ design.centre)
-        log_share = np.log(objective.batches.class_shares())
-        intercept = log_share[1:] - log_share[0] if scores.n_rows == 1 else log_share - log_share.mean()
-        start = scores.pack(0.0, intercept)
-        n, needed = objective.batches.n_samples, 20 * scores.n_columns * max(scores.n_rows - 1, 1)
-        if objective.rough and n >= SKETCHED and n >= needed:
-            start = newton_cg(objective.sample(SKETCH_SHARE), start, tol=SKETCH_TOL, max_iter=20, sketch=True).w
-        return start
-
-    def _unpack(self, solution, scores: Linear, design):
-        self.coef_, self.intercept_ = scores.unpack(solution.w)
-        self.coef_ /= design.scale
-        if np.isinf(self.C) and scores.n_rows > 1:
-            self.coef_ -= self.coef_.mean(axis=0)
-        self.intercept_ -= self.coef_ @ design.centre
-        if scores.n_rows > 1:  # a common shift of unpenalised scores changes nothing: report the centred ones
-            self.intercept_ -= self.intercept_.mean()
+    def _unpack(self, solution, problem: Problem):
+        self.coef_, self.intercept_ = problem.unpack(solution.w)
         self.objective_ = solution.value
         self.gap_ = solution.certificate.gap
         self.certificate_ = solution.certificate.kind
@@ -269,12 +318,14 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         if message:
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
-    def decision_function(self, X):
-        """Scores z = W x + b.
+    def decision_function(self, X, offset=None):
+        """Scores z = W x + b + offset, not yet divided by the temperature.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n, p)
+        offset : array-like of shape (n, K), default=None
+            Known scores to add, as in ``fit``.
 
         Returns
         -------
@@ -283,52 +334,102 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
         scores = np.asarray(X @ self.coef_.T) + self.intercept_
-        return scores[:, 0] if len(self.classes_) == 2 else scores
+        offset = _checked_offset(offset, (X.shape[0], len(self.classes_)))
+        if len(self.classes_) > 2:
+            return scores if offset is None else scores + offset
+        return scores[:, 0] if offset is None else scores[:, 0] + (offset[:, 1] - offset[:, 0])
 
-    def _class_scores(self, X) -> np.ndarray:
-        scores = self.decision_function(X)
+    def _class_scores(self, X, offset) -> np.ndarray:
+        scores = self.decision_function(X, offset)
         return scores if scores.ndim == 2 else np.column_stack([np.zeros(len(scores)), scores])
 
-    def predict_proba(self, X):
+    def predict_proba(self, X, offset=None):
         """Probability of each class.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n, p)
+        offset : array-like of shape (n, K), default=None
+            Known scores to add, as in ``fit``.
 
         Returns
         -------
         proba : ndarray of shape (n, K)
             Columns in the order of ``classes_``; rows sum to one.
         """
-        scores = self._class_scores(X)
-        return rowwise.softmax_rows(scores, out=scores)
+        scores = self._class_scores(X, offset)
+        if isinstance(link_named(self.link), Softmax):
+            return rowwise.softmax_rows(scores, temperature=float(self.temperature), out=scores)
+        scores /= self.temperature
+        return link_named(self.link).predict(scores, out=scores)
 
-    def predict_log_proba(self, X):
-        """Logarithm of the probability of each class, computed from the scores and so finite where it can be.
+    def predict_log_proba(self, X, offset=None):
+        """Logarithm of the probability of each class; with softmax computed from the scores, so finite where it can be.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n, p)
+        offset : array-like of shape (n, K), default=None
+            Known scores to add, as in ``fit``.
 
         Returns
         -------
         log_proba : ndarray of shape (n, K)
+            −inf where the probability is zero.
         """
-        scores = self._class_scores(X)
-        return rowwise.log_softmax_rows(scores, out=scores)
+        if isinstance(link_named(self.link), Softmax):
+            scores = self._class_scores(X, offset)
+            return rowwise.log_softmax_rows(scores, temperature=float(self.temperature), out=scores)
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X, offset))
 
-    def predict(self, X):
+    def predict(self, X, offset=None):
         """The most probable label; of equals, the first in ``classes_``.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n, p)
+        offset : array-like of shape (n, K), default=None
+            Known scores to add, as in ``fit``.
 
         Returns
         -------
         labels : ndarray of shape (n,), of the type of ``classes_``
         """
-        scores = self.decision_function(X)
+        scores = self.decision_function(X, offset)
         codes = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)
         return self.classes_[codes]
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy on labels.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, p)
+        y : array-like of shape (n,)
+            Labels; soft labels are scored by ``sksoft.metrics.neg_soft_log_loss``.
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        accuracy : float
+        """
+        require_labels("SoftmaxRegression", y)
+        return super().score(X, y, sample_weight)
+
+
+def _checked_offset(offset, shape: tuple[int, int]) -> np.ndarray | None:
+    if offset is None:
+        return None
+    offset = check_array(offset, dtype=np.float64, input_name="offset", estimator="SoftmaxRegression")
+    if offset.shape != shape:
+        raise ValueError(f"offset must have shape (n_samples, n_classes) = {shape}. Got {offset.shape} instead.")
+    return offset
+
+
+def _factors(name: str, values, size: int, least: float = 0.0) -> np.ndarray:
+    values = np.asarray(values, dtype=np.float64)
+    if values.shape != (size,) or not np.isfinite(values).all() or (values < least).any():
+        bound = "" if least == -np.inf else f" >= {least:g}"
+        raise ValueError(f"The {name!r} parameter must hold {size} finite numbers{bound}. Got {values!r} instead.")
+    return values

@@ -140,7 +140,7 @@ class Sparse:
 
     def block(self, rows: slice, dtype=np.float64):
         """Rows of X, without a copy of their indices."""
-        data = self.X.data if dtype == self.X.dtype else self._single if self.keep else None
+        data = self.X.data if dtype == self.X.dtype else self._single if self.keep and dtype == np.float32 else None
         indptr = self.X.indptr[rows.start : rows.stop + 1]
         stored = slice(indptr[0], indptr[-1])
         values = self.X.data[stored].astype(dtype) if data is None else data[stored]

@@ -25,7 +25,7 @@ from sksoft.objective.penalties import Ridge
 from sksoft.objective.scores import Linear
 from sksoft.objective.targets import Labels
 
-# Distributions of all rows are kept for Hessian products up to this size, and computed again above it.
+# Size of the distributions that are kept where nothing else is said.
 KEEP_BYTES = 1 << 30
 # Multiply-adds of a sweep from which float32 repays its copy of the data.
 ROUGH_SIZE = 1 << 19
@@ -42,9 +42,20 @@ class Objective:
     penalty : Ridge
     rough : bool, optional
         Whether float32 may be used; by default where a sweep is large enough to gain from it.
+    keep_bytes : float, optional
+        Distributions of all rows are kept for Hessian products up to this size, and computed again above it.
     """
 
-    def __init__(self, loss: FenchelYoung, scores, batches: InMemory, penalty: Ridge, *, rough: bool | None = None):
+    def __init__(
+        self,
+        loss: FenchelYoung,
+        scores,
+        batches: InMemory,
+        penalty: Ridge,
+        *,
+        rough: bool | None = None,
+        keep_bytes: float | None = None,
+    ):
         self.loss = loss
         self.scores = scores
         self.batches = batches
@@ -55,6 +66,7 @@ class Objective:
         size = batches.n_samples * scores.n_parameters
         self.rough = isinstance(scores, Linear) and size >= ROUGH_SIZE if rough is None else rough
         self.product_dtype = np.dtype(np.float32 if self.rough else np.float64)
+        self._keep_bytes = KEEP_BYTES if keep_bytes is None else keep_bytes
         self._kept_for: Point | None = None
         self.price = 0.0  # of a unit of gradient in the intercepts, in the gap at the last point
 
@@ -71,7 +83,7 @@ class Objective:
                 direct = kept is None or kept.dtype == dtype
                 computed = kept if direct else scratch("proba", z.shape, dtype)
                 value = self.loss.evaluate(z, block.target, block.weights, residual=z, proba=computed)
-                if not direct:
+                if kept is not None and not direct:
                     kept[...] = computed
                 return value, self.scores.adjoint(w, z, block.X(dtype))
 
@@ -134,7 +146,7 @@ class Objective:
     def _proba(self) -> np.ndarray | None:
         """Buffer (n, K) of the distributions at the point evaluated last, or None where it would be too large."""
         size = self.product_dtype.itemsize * self._shape[0] * self._shape[1]
-        return np.empty(self._shape, self.product_dtype) if size <= KEEP_BYTES else None
+        return np.empty(self._shape, self.product_dtype) if size <= self._keep_bytes else None
 
     @cached_property
     def moments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -156,16 +168,17 @@ class Objective:
 
     def all_proba(self, point: "Point") -> np.ndarray | None:
         """Distributions of all rows at `point`, or None where they would be too large to keep."""
-        if self._proba is not None and self._kept_for is not point:
+        everything = self._proba
+        if everything is not None and self._kept_for is not point:
 
             def partial(block: Block):
                 with self.backend():
-                    self._proba[block.rows] = self.proba(point, block, self.product_dtype)
+                    everything[block.rows] = self.proba(point, block, self.product_dtype)
                 return ()
 
             self.batches.map_reduce(partial)
             self._kept_for = point
-        return self._proba
+        return everything
 
 
 class Point:

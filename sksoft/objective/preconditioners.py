@@ -70,7 +70,7 @@ def gram(sample: Sample, penalty: np.ndarray) -> Metric:
     factor = 0.5 if rows == 1 else 1.0 / (rows - 1)
     metric = _weighted_gram(sample.X, sample.spread * factor)
     inverse = _inverse(_safe(metric + np.diag(penalty.mean(axis=0)), sample.X.dtype))
-    unpenalised = ~penalty.any(axis=0)
+    unpenalised = _unpenalised(penalty)
 
     def solve(r):
         return _centred(r.reshape(rows, columns) @ inverse, unpenalised).ravel()
@@ -96,7 +96,7 @@ def kronecker(sample: Sample, penalty: np.ndarray) -> Metric:
     a, Q = linalg.eigh(A * root[:, None] * root, check_finite=False)
     Q = Q * root[:, None]
     inverse = 1.0 / (np.outer(s, np.maximum(a, 0.0)) + 1.0)
-    unpenalised = ~penalty.any(axis=0)
+    unpenalised = _unpenalised(penalty)
 
     def solve(r):
         r = _centred(r.reshape(rows, columns), unpenalised)
@@ -110,7 +110,7 @@ def full(sample: Sample, penalty: np.ndarray) -> Metric:
     rows, columns = penalty.shape
     H = _binary_hessian(sample) if rows == 1 else _hessian(sample)
     H += np.diag(penalty.ravel())
-    unpenalised = ~penalty.any(axis=0)
+    unpenalised = _unpenalised(penalty)
     if rows > 1:  # the direction that moves all classes alike has no curvature: give it some
         shared = H.reshape(rows, columns, rows, columns)
         for column in np.flatnonzero(unpenalised):
@@ -172,6 +172,11 @@ def _inverse(metric: np.ndarray) -> np.ndarray:
         raise linalg.LinAlgError(f"The metric is not positive: its leading minor of order {info} is not.")
     lower, _ = linalg.lapack.dpotri(factor, lower=True)
     return np.tril(lower) + np.tril(lower, -1).T
+
+
+def _unpenalised(penalty: np.ndarray) -> np.ndarray:
+    """Which columns no class has a penalty on, (c,)."""
+    return np.all(penalty == 0.0, axis=0)
 
 
 def _centred(matrix: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ def product_cost(objective, share: float = 1.0) -> float:
 
 
 def rungs(objective) -> list[Rung]:
-    """The ladder of an objective: Gram, Kronecker, full for dense linear scores; diagonal for sparse; none otherwise."""
+    """The ladder: Gram, Kronecker, full for dense linear scores; diagonal for sparse ones; none otherwise."""
     scores, design = objective.scores, objective.batches.design
     if not isinstance(scores, Linear):
         return [Rung(lambda curvature: np.copy, cost=0.0, entry=0.0, patience=np.inf)]
@@ -57,7 +57,7 @@ def rungs(objective) -> list[Rung]:
     gram_cost = m * c**2 / SYRK_RATE + c**3 / INVERSE_RATE
     ladder = [Rung(partial(_from_sample, preconditioners.gram), cost=gram_cost, entry=0.0, patience=PATIENCE)]
     if K > 1:
-        cost = m * c**2 / SYRK_RATE + 4.0 * c**3 / EIGEN_RATE
+        cost = m * (c**2 + K**2) / SYRK_RATE + 4.0 * (c**3 + K**3) / EIGEN_RATE
         ladder.append(Rung(partial(_from_sample, preconditioners.kronecker), cost, KRONECKER_ENTRY, PATIENCE))
     if d <= FULL_PARAMETERS:
         cost = r * d**2 / SYRK_RATE + PER_ENTRY * r * d + d**3 / CHOLESKY_RATE + 3e-9 * d**2 + r * K * c**2 / SYRK_RATE
@@ -134,8 +134,9 @@ def _penalty(objective) -> np.ndarray:
 def _drawn(curvature, chances: np.ndarray) -> Sample:
     """Rows drawn with these chances (1 and above: surely), each weighing for those it stands for."""
     batches, dtype = curvature.batches, curvature.dtype
+    chosen: slice | np.ndarray = slice(None)
     if chances.min() >= 1.0:
-        chosen, weights = slice(None), batches.weights
+        weights = batches.weights
         X = _all_rows(batches, dtype)
     else:
         uniform = splitmix.mix(np.arange(1, len(chances) + 1, dtype=np.uint64)).astype(np.float64) * 2.0**-64

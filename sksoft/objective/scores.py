@@ -56,7 +56,7 @@ class Linear:
         return self.n_rows * self.n_columns
 
     def spread(self, per_feature) -> np.ndarray:
-        """The vector of all parameters that holds `per_feature`, (p,) or (rows, p), at coefficients, 0 at intercepts."""
+        """All parameters: `per_feature`, (p,) or (rows, p), at coefficients, and 0 at intercepts."""
         return self.pack(per_feature, 0.0)
 
     def pack(self, coef, intercept) -> np.ndarray:

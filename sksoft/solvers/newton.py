@@ -32,7 +32,7 @@ SUFFICIENT_DECREASE = 1e-4
 MAX_BACKTRACKS = 40
 # Forcing terms of ordinary steps, of the last one, and of one whose decrement is the certificate.
 TIGHTEST, LOOSEST = 0.1, 0.6
-LAST_FORCING = 0.05
+LAST_FORCING = 1e-4
 EXACT_FORCING, ROUGH_FORCING = 1e-6, 0.1
 # Predicted decrease, as a share of F, below which values and gradients are float64.
 ROUGH_LIMIT = 2e-5
@@ -57,8 +57,10 @@ class Curvature(Protocol):
     """
 
     amount: float
-    work: float
     share: float
+
+    @property
+    def work(self) -> float: ...
 
     def product(self, v: np.ndarray) -> np.ndarray:
         """∇²F(w) v."""
@@ -69,6 +71,7 @@ class Point(Protocol):
     """F at one w: what the solver may ask."""
 
     w: np.ndarray
+    rough: bool
     value: float
     gradient: np.ndarray
 
@@ -84,9 +87,20 @@ class Point(Protocol):
 class Objective(Protocol):
     """What can be minimised: points, metrics for them, and how rough it may be."""
 
-    rough: bool  # whether at(w, rough=True) is cheaper than at(w), and products are rough
-    rungs: Sequence[Rung]
-    damping_scale: np.ndarray | float
+    @property
+    def rough(self) -> bool:
+        """Whether at(w, rough=True) is cheaper than at(w), and products are rough."""
+        ...
+
+    @property
+    def rungs(self) -> Sequence[Rung]:
+        """The ladder of preconditioners."""
+        ...
+
+    @property
+    def damping_scale(self) -> np.ndarray | float:
+        """The unit of a damping, by parameter."""
+        ...
 
     def at(self, w: np.ndarray, *, rough: bool = False) -> Point:
         """Evaluate at w."""

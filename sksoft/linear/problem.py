@@ -1,0 +1,140 @@
+"""From data and parameters to the objective of a softmax regression, to its solution, and back to coefficients.
+
+A fit happens in other coordinates than the user's. Columns are standardised (``objective/design.py``), and a
+temperature τ is divided out: with V = W scale / τ the scores are z / τ = X̃ V + (b + o) / τ and the penalty is
+
+    R = Σ f [l1 τ |V| / scale + (1 − l1) τ² V² / (2 scale²)] / (C Σ s)
+
+so ``temperature=τ`` with a ridge is exactly C / τ². f are the penalty factors of features times those of classes.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from sksoft.objective.batches import InMemory
+from sksoft.objective.design import Dense, Sparse
+from sksoft.objective.links import LINKS, Entmax, Link, Softmax
+from sksoft.objective.losses import FenchelYoung
+from sksoft.objective.objective import KEEP_BYTES, Objective
+from sksoft.objective.penalties import Ridge
+from sksoft.objective.scores import Linear
+from sksoft.objective.targets import Target
+from sksoft.solvers import Solution, lbfgs, newton_cg
+
+# From so many rows on, and so many per parameter, the start is the solution for a quarter of them, to one percent.
+SKETCHED, SKETCHED_PER_COLUMN = 10_000, 20
+SKETCH_SHARE, SKETCH_TOL, SKETCH_ITER = 0.25, 1e-2, 20
+MEBIBYTE = 1 << 20
+
+
+def link_named(link) -> Link:
+    """The link of a name, or of α in [1, 2]: 1 is softmax and 2 sparsemax."""
+    if isinstance(link, str):
+        return LINKS[link]
+    return Softmax() if link == 1.0 else Entmax(float(link))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A softmax regression to be fitted.
+
+    Attributes
+    ----------
+    X : ndarray (n, p) or CSR array
+    target : Target of n rows
+    weights : ndarray (n,)
+    link : Link
+    fit_intercept : bool
+    strength : float
+        1 / (C Σ s), 0 for C = ∞.
+    factors : ndarray (rows, p) or (p,) or float
+        Penalty factors.
+    temperature : float
+    offset : ndarray (n, K) or None
+    working_memory : float or None
+        MiB that copies and buffers of the size of X or of the scores may take; None for what is fastest.
+    """
+
+    X: Any
+    target: Target
+    weights: np.ndarray
+    link: Link
+    fit_intercept: bool = True
+    strength: float = 0.0
+    factors: np.ndarray | float = 1.0
+    temperature: float = 1.0
+    offset: np.ndarray | None = None
+    working_memory: float | None = None
+
+    @cached_property
+    def scores(self) -> Linear:
+        return Linear(self.X.shape[1], self.target.n_classes, self.fit_intercept)
+
+    @cached_property
+    def design(self) -> Dense | Sparse:
+        """The columns that are multiplied, with a float32 copy where the memory allows."""
+        if sparse.issparse(self.X):
+            return Sparse(self.X, keep=4 * self.X.nnz <= self._budget)
+        keep = 4 * self.X.shape[0] * (self.X.shape[1] + 1) <= self._budget
+        return Dense.standardised(self.X, self.weights, intercept=self.fit_intercept, keep=keep)
+
+    @cached_property
+    def objective(self) -> Objective:
+        offset = None if self.offset is None else self.offset / self.temperature
+        batches = InMemory(self.design, self.target, self.weights, offset)
+        ridge = self.strength * self.factors * (self.temperature / self.design.scale) ** 2
+        keep_bytes = min(KEEP_BYTES, self._budget)
+        return Objective(
+            FenchelYoung(self.link), self.scores, batches, Ridge(self.scores.spread(ridge)), keep_bytes=keep_bytes
+        )
+
+    @property
+    def _budget(self) -> float:
+        return np.inf if self.working_memory is None else self.working_memory * MEBIBYTE
+
+    def pack(self, coef, intercept) -> np.ndarray:
+        """Coefficients of the user's columns in the coordinates of the fit."""
+        shifted = intercept + coef @ self.design.centre
+        return self.scores.pack(coef * self.design.scale / self.temperature, shifted / self.temperature)
+
+    def unpack(self, w) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients (rows, p) and intercepts (rows,) of the user's columns.
+
+        A common shift of all classes changes nothing where it is not penalised: then the one of mean 0 is reported.
+        """
+        coef, intercept = self.scores.unpack(w)
+        coef *= self.temperature / self.design.scale
+        intercept *= self.temperature
+        if self.scores.n_rows > 1 and self.strength == 0.0:
+            coef -= coef.mean(axis=0)
+        intercept -= coef @ self.design.centre
+        if self.scores.n_rows > 1 and self.fit_intercept:
+            intercept -= intercept.mean()
+        return coef, intercept if self.fit_intercept else np.zeros_like(intercept)
+
+    def start(self) -> np.ndarray:
+        """No coefficients, and intercepts that give each class its share; of many rows, the optimum of a quarter."""
+        shares = np.maximum(self.objective.batches.class_shares(), np.finfo(float).tiny)
+        scores = self.scores
+        if isinstance(self.link, Softmax):
+            intercept = np.log(shares)
+        else:
+            intercept = np.zeros(len(shares))
+        intercept = intercept[1:] - intercept[0] if scores.n_rows == 1 else intercept - intercept.mean()
+        w = scores.pack(0.0, intercept)
+        n = self.objective.batches.n_samples
+        enough = n >= max(SKETCHED, SKETCHED_PER_COLUMN * scores.n_columns * max(scores.n_rows - 1, 1))
+        if self.objective.rough and enough and self.design.keep:
+            sketch = self.objective.sample(SKETCH_SHARE)
+            w = newton_cg(sketch, w, tol=SKETCH_TOL, max_iter=SKETCH_ITER, sketch=True).w
+        return w
+
+    def solve(self, w: np.ndarray | None, *, solver: str, tol: float, max_iter: int, callback=None) -> Solution:
+        """Minimise from w, or from :meth:`start`."""
+        w = self.start() if w is None else w
+        minimise = {"newton-cg": newton_cg, "lbfgs": lbfgs}[solver]
+        return minimise(self.objective, w, tol=tol, max_iter=max_iter, callback=callback)
