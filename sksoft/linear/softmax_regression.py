@@ -12,6 +12,8 @@ from sklearn.utils import check_array, check_consistent_length
 from sksoft._validation import Interval, StrOptions, check_is_fitted, fit_context, validate_data
 from sksoft.kernels import rowwise
 from sksoft.kernels.blocks import serial_blas
+from sksoft.linear import online
+from sksoft.linear.annealing import TEMPERATURE_CONSTRAINTS, fixed_temperature
 from sksoft.linear.problem import Problem, link_named
 from sksoft.linear.target_input import TARGET_CONSTRAINTS, require_labels, resolve_targets
 from sksoft.objective.links import Softmax
@@ -57,9 +59,10 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         share of the sample weight. With soft labels see ``sksoft.linear.target_input``.
     link : {'softmax', 'sparsemax', 'entmax15'} or float in [1, 2], default='softmax'
         How scores become probabilities; a float is the α of α-entmax. All but softmax give exact zeros.
-    temperature : float in (0, inf), default=1.0
+    temperature : float in (0, inf), (start, end, steps) or callable, default=1.0
         Probabilities are those of z / temperature. In a convex fit it is nothing but another ridge: temperature τ with
-        C has the probabilities of temperature 1 with C / τ².
+        C has the probabilities of temperature 1 with C / τ². So a schedule is for ``partial_fit`` alone, where it acts:
+        start · (end / start)^(t / steps) in call t = 0, 1 …, end from t = steps on, or what the callable gives for t.
     prior_logits : array-like of shape (K,), default=None
         Known scores added to every row while fitting and left out when predicting: with the logarithms of the
         classes' shares, the logit adjustment of [2]_, equation 10, for classes that matter alike however rare.
@@ -99,6 +102,10 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         Steps taken.
     n_passes_ : float
         Sweeps over the data: evaluations, and Hessian products by their share of the rows.
+    temperature_ : float
+        Temperature of the probabilities: `temperature`, or what its schedule gave in the last call of ``partial_fit``.
+    online_state_ : dict of arrays, numbers and a string
+        After ``partial_fit``, which sets nothing above but the first three and `temperature_`: all it goes on from.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (p,)
         Only where X has string column names.
@@ -136,7 +143,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         "fit_intercept": ["boolean"],
         **TARGET_CONSTRAINTS,
         "link": [StrOptions({"softmax", "sparsemax", "entmax15"}), Interval(Real, 1, 2, closed="both")],
-        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "temperature": TEMPERATURE_CONSTRAINTS,
         "prior_logits": ["array-like", None],
         "solver": [StrOptions({"auto", "newton-cg", "lbfgs"})],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -224,8 +231,38 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
             solver = "newton-cg" if self.solver == "auto" else self.solver
             solution = problem.solve(start, solver=solver, tol=self.tol, max_iter=self.max_iter)
         self._unpack(solution, problem)
+        self.__dict__.pop("online_state_", None)
         self._warn(problem.strength == 0.0 and problem.objective.separates(solution.w))
         return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Learn one batch, to be seen once: after all calls, near the optimum of all rows of all calls.
+
+        See ``sksoft.linear.online`` for what is tracked and how. Within a call the order of the rows means nothing and
+        a weight of two is the row twice; a model that went through pickle goes on with the same bits.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, p)
+        y : array-like of shape (n,), or array-like or sparse matrix of shape (n, K >= 2)
+            As in ``fit``. Labels may bring classes that no earlier batch had.
+        classes : array-like of shape (K,), default=None
+            Classes that may come, beside those of y; needed where the first batch has one class only.
+        sample_weight : array-like of shape (n,), default=None
+            Finite, non-negative, not all zero; ones by default.
+
+        Returns
+        -------
+        self : SoftmaxRegression
+
+        Raises
+        ------
+        ValueError
+            As in ``fit``; also for ``class_weight='balanced'`` and for what else needs all rows at once, for a first
+            batch of one class, and after ``fit``.
+        """
+        return online.partial_fit(self, X, y, classes, sample_weight, factors=self._penalty_factors)
 
     def _problem(self, X, y, sample_weight, offset) -> Problem:
         """The problem of rows that weigh anything; sets ``classes_``."""
@@ -248,7 +285,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
             fit_intercept=self.fit_intercept,
         )
         check_consistent_length(X, y)
-        self.classes_, K = targets.classes, len(targets.classes)
+        self.classes_, K, self.temperature_ = targets.classes, len(targets.classes), fixed_temperature(self.temperature)
         offset = _checked_offset(offset, (X.shape[0], K))
         if self.prior_logits is not None:
             prior = _factors("prior_logits", self.prior_logits, K, least=-np.inf)
@@ -264,7 +301,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
             fit_intercept=self.fit_intercept,
             strength=0.0 if np.isinf(self.C) else 1.0 / (self.C * float(targets.weights.sum())),
             factors=self._penalty_factors(X.shape[1], K),
-            temperature=float(self.temperature),
+            temperature=self.temperature_,
             offset=offset,
             working_memory=self.working_memory,
         )
@@ -359,8 +396,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         """
         scores = self._class_scores(X, offset)
         if isinstance(link_named(self.link), Softmax):
-            return rowwise.softmax_rows(scores, temperature=float(self.temperature), out=scores)
-        scores /= self.temperature
+            return rowwise.softmax_rows(scores, temperature=self.temperature_, out=scores)
+        scores /= self.temperature_
         return link_named(self.link).predict(scores, out=scores)
 
     def predict_log_proba(self, X, offset=None):
@@ -379,7 +416,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         """
         if isinstance(link_named(self.link), Softmax):
             scores = self._class_scores(X, offset)
-            return rowwise.log_softmax_rows(scores, temperature=float(self.temperature), out=scores)
+            return rowwise.log_softmax_rows(scores, temperature=self.temperature_, out=scores)
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X, offset))
 

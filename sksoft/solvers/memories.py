@@ -32,7 +32,7 @@ References
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import linalg
@@ -235,7 +235,7 @@ class AdaGrad:
 
 
 Memory = Curvature | Kronecker | AdaGrad
-MEMORIES = {"curvature": Curvature, "kronecker": Kronecker, "adagrad": AdaGrad}
+MEMORIES: dict[str, Any] = {"curvature": Curvature, "kronecker": Kronecker, "adagrad": AdaGrad}
 
 
 def _with_gap(array: np.ndarray, at: int, axis: int) -> np.ndarray:

@@ -148,8 +148,9 @@ def _proximal_point(chunk: Chunk, point, state: State, metric, precondition):
     value, move = point.value, np.zeros_like(w)
     target = None
     for _ in range(NEWTON_STEPS):
+        hessian_product = point.hessian_product
         step = newton_step(
-            lambda v, at=point: (at.hessian_product(v.reshape(shape)) + metric(v.reshape(shape))).ravel(),
+            lambda v: (hessian_product(v.reshape(shape)) + metric(v.reshape(shape))).ravel(),  # noqa: B023
             lambda r: precondition(r.reshape(shape)).ravel(),
             gradient.ravel(),
             forcing=FORCING,
