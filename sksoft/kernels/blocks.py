@@ -78,7 +78,7 @@ def map_blocks(work: Callable[[Block], Result], blocks: list[Block]) -> list[Res
     return results
 
 
-def scratch(name: str, shape: tuple[int, int], dtype=np.float64) -> np.ndarray:
+def scratch(name: str, shape: tuple[int, int], dtype=np.float64, order="C") -> np.ndarray:
     """A buffer of this thread, not cleared, for one block's work: a fresh one would cost page faults.
 
     It is valid until the thread asks for the same name again, so it must not leave the block.
@@ -87,7 +87,7 @@ def scratch(name: str, shape: tuple[int, int], dtype=np.float64) -> np.ndarray:
     bytes_needed = shape[0] * shape[1] * np.dtype(dtype).itemsize
     if name not in buffers or buffers[name].size < bytes_needed:
         buffers[name] = np.empty(bytes_needed, np.uint8)
-    return buffers[name][:bytes_needed].view(dtype).reshape(shape)
+    return buffers[name][:bytes_needed].view(dtype).reshape(shape, order=order)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from sksoft.objective.targets import Target
 from sksoft.solvers import Solution, lbfgs, newton_cg
 
 # From so many rows on, and so many per parameter, the start is the solution for a quarter of them, to one percent.
-SKETCHED, SKETCHED_PER_COLUMN = 10_000, 20
+SKETCHED, SKETCHED_PER_COLUMN = 50_000, 20
 SKETCH_SHARE, SKETCH_TOL, SKETCH_ITER = 0.25, 1e-2, 20
 MEBIBYTE = 1 << 20
 
@@ -79,7 +79,7 @@ class Problem:
         """The columns that are multiplied, with a float32 copy where the memory allows."""
         if sparse.issparse(self.X):
             return Sparse(self.X, keep=4 * self.X.nnz <= self._budget)
-        keep = 4 * self.X.shape[0] * (self.X.shape[1] + 1) <= self._budget
+        keep = 8 * self.X.shape[0] * (self.X.shape[1] + 1) <= self._budget
         return Dense.standardised(self.X, self.weights, intercept=self.fit_intercept, keep=keep)
 
     @cached_property

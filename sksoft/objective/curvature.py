@@ -17,6 +17,11 @@ from sksoft.objective.batches import Block
 SPARED = 0.8
 
 
+def rows_of(proba: np.ndarray, mask) -> np.ndarray:
+    """Some rows, in the order of memory that `proba` has."""
+    return proba.T[:, mask].T if proba.flags.f_contiguous else proba[mask]
+
+
 class Curvature:
     """∇²F at a point.
 
@@ -53,8 +58,24 @@ class Curvature:
         kept = int(active.sum())
         if kept < SPARED * len(h) and active.size > 1 and kept > 0:
             fewer = batches.chosen(active, objective.product_dtype)
-            return cls(point, fewer, proba[active], spread[active], amount, kept / len(h))
+            return cls(point, fewer, rows_of(proba, active), spread[active], amount, kept / len(h))
         return cls(point, batches, proba, spread, amount, 1.0)
+
+    def diagonal(self) -> np.ndarray:
+        """Σᵢ aᵢ pᵢₖ (1 − pᵢₖ) x̃ᵢⱼ² over the swept rows, (rows of W, columns); a dense design. O(n p K)."""
+        objective, own = self.objective, self.objective.scores.own_classes
+
+        def partial(block: Block):
+            if self.proba is None:
+                proba = objective.proba(self.point, block, self.dtype)
+            else:
+                proba = self.proba[block.rows]
+            spread = proba[:, own] * (1.0 - proba[:, own])
+            spread *= block.weights[:, None]
+            X = block.design.rows(block.rows, self.dtype)
+            return (spread.T @ np.square(X),)
+
+        return self.batches.map_reduce(partial)[0]
 
     @property
     def work(self) -> float:
@@ -73,7 +94,7 @@ class Curvature:
                 else:
                     proba = self.proba[block.rows]
                 X = block.X(dtype)
-                u = scores.tangent(self.point.w, v, X, scratch("tangent", proba.shape, dtype))
+                u = scores.tangent(self.point.w, v, X, scratch("tangent", proba.shape, dtype, block.design.score_order))
                 return (scores.adjoint(self.point.w, link.jvp(proba, u, weights=block.weights, out=u), X),)
 
         (product,) = self.batches.map_reduce(partial)

@@ -7,10 +7,12 @@ Dense columns are standardised and end in a column of ones where there is an int
 which changes no optimum (a ridge of strength λ on W is one of λ / scale² on W · scale) and puts every column into the
 range of float32 and the intercept out of the way of the rest. Sparse rows stay as they are.
 
-A float64 block is computed each time it is asked for, in a buffer of its thread, and so costs no memory; a float32
-block is a view of one copy of the whole, unless `keep` forbids the copy.
+A float64 block is computed each time it is asked for, in a buffer of its thread, and so costs no memory. A float32
+block is a view of two copies of the whole, one row by row and one column by column, for a product with Wᵀ is fastest
+in the one and a product with the rows of a gradient in the other; or it is computed, where `keep` forbids copies.
 """
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +22,42 @@ from sksoft.kernels.blocks import map_blocks, row_blocks, scratch
 
 # Blocks of a sweep that reads X once: they fit the second cache.
 SWEEP_BYTES = 1 << 19
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A block of rows that stands in memory in both orders.
+
+    Attributes
+    ----------
+    rows : ndarray (n, c), C order
+    columns : ndarray (c, n), its transpose, each column's run contiguous
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+
+    @property
+    def dtype(self):
+        return self.rows.dtype
+
+
+def times(X, matrix: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """X · matrixᵀ into `out` (n, K), for a block X of any design and `matrix` (K, c) of its dtype."""
+    if isinstance(X, Twin):
+        np.matmul(matrix, X.columns, out=out.T)
+    elif sparse.issparse(X):
+        out[...] = X @ matrix.T
+    else:
+        np.matmul(X, matrix.T, out=out)
+    return out
+
+
+def transposed_times(X, g: np.ndarray) -> np.ndarray:
+    """gᵀ · X, (K, c), for a block X of any design and `g` (n, K) of its dtype."""
+    if sparse.issparse(X):
+        return (X.T @ g).T
+    return g.T @ (X.rows if isinstance(X, Twin) else X)
 
 
 class Dense:
@@ -33,8 +71,11 @@ class Dense:
     ones : bool, default=False
         Whether a column of ones follows.
     keep : bool, default=True
-        Whether a float32 copy of the whole may be kept.
+        Whether float32 copies of the whole may be kept.
     """
+
+    # Scores stand class by class, as a product with columns delivers them.
+    score_order = "F"
 
     def __init__(self, X, centre=None, scale=None, *, ones: bool = False, keep: bool = True):
         self.X, self.centre, self.scale, self.ones, self.keep = X, centre, scale, ones, keep
@@ -70,12 +111,23 @@ class Dense:
         return self.X.shape[0], self.X.shape[1] + self.ones
 
     @property
+    def size(self) -> int:
+        """Entries of X."""
+        return self.X.size
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of one row in float64."""
         return 8 * self.shape[1]
 
-    def block(self, rows: slice, dtype=np.float64) -> np.ndarray:
+    def block(self, rows: slice, dtype=np.float64) -> np.ndarray | Twin:
         """Rows of X̃, valid until this thread asks for others; not to be written to."""
+        if dtype == np.float32 and self.keep:
+            return Twin(self._single[rows], self._single_columns[:, rows])
+        return self.rows(rows, dtype)
+
+    def rows(self, rows: slice, dtype=np.float64) -> np.ndarray:
+        """The same row by row, (n, c)."""
         if dtype == np.float32 and self.keep:
             return self._single[rows]
         if self.centre is None and not self.ones and self.X.dtype == dtype:
@@ -114,6 +166,10 @@ class Dense:
         )
         return out
 
+    @cached_property
+    def _single_columns(self) -> np.ndarray:
+        return np.ascontiguousarray(self._single.T)
+
 
 class Sparse:
     """Rows of a CSR array, with no columns added: sparse scores add their intercept.
@@ -125,6 +181,8 @@ class Sparse:
         Whether a float32 copy of the values may be kept.
     """
 
+    score_order = "C"
+
     def __init__(self, X, *, keep: bool = True):
         self.X, self.keep = X, keep
         self.centre, self.scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
@@ -132,6 +190,11 @@ class Sparse:
     @property
     def shape(self) -> tuple[int, int]:
         return self.X.shape
+
+    @property
+    def size(self) -> int:
+        """Stored entries of X."""
+        return self.X.nnz
 
     @property
     def row_bytes(self) -> int:
@@ -146,6 +209,8 @@ class Sparse:
         values = self.X.data[stored].astype(dtype) if data is None else data[stored]
         shape = (rows.stop - rows.start, self.shape[1])
         return sparse.csr_array((values, self.X.indices[stored], indptr - indptr[0]), shape=shape, copy=False)
+
+    rows = block
 
     def chosen(self, mask: np.ndarray, dtype=np.float32) -> "Sparse":
         """The design of some rows, copied."""

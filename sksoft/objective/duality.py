@@ -116,7 +116,7 @@ def class_moments(objective) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     n_features = objective.scores.n_features
 
     def partial(block):
-        X = block.X()[:, :n_features]
+        X = block.design.rows(block.rows)[:, :n_features]
         weighted = block.target.weighted(block.weights)
         target_by_x = weighted.T @ X
         if sparse.issparse(target_by_x):

@@ -16,7 +16,7 @@ import numpy as np
 
 from sksoft.kernels import splitmix
 from sksoft.kernels.blocks import scratch
-from sksoft.kernels.registry import backend_for
+from sksoft.kernels.registry import AUTO_SIZE, backend_for
 from sksoft.objective import duality, preconditioning
 from sksoft.objective.batches import Block, InMemory
 from sksoft.objective.curvature import Curvature
@@ -29,6 +29,8 @@ from sksoft.objective.targets import Labels
 KEEP_BYTES = 1 << 30
 # Multiply-adds of a sweep from which float32 repays its copy of the data.
 ROUGH_SIZE = 1 << 19
+# Entries of X up to which a fit takes less time than a compiler.
+TOY_SIZE = 2000 * 20
 
 
 class Objective:
@@ -60,11 +62,14 @@ class Objective:
         self.scores = scores
         self.batches = batches
         self.penalty = penalty
-        # One decision for the whole fit, by its whole size: the blocks alone are too small to judge.
-        self.backend = backend_for(batches.n_samples * batches.n_classes)
         self._shape = (batches.n_samples, batches.n_classes)
-        size = batches.n_samples * scores.n_parameters
-        self.rough = isinstance(scores, Linear) and size >= ROUGH_SIZE if rough is None else rough
+        worthwhile = isinstance(scores, Linear) and (
+            batches.design.size > TOY_SIZE and batches.n_samples * scores.n_parameters >= ROUGH_SIZE
+        )
+        self.rough = worthwhile if rough is None else rough
+        # One decision for the whole fit, by its whole size: the blocks alone are too small to judge.
+        size = AUTO_SIZE if self.rough else batches.n_samples * batches.n_classes
+        self.backend = backend_for(size if batches.design.size > TOY_SIZE else 0)
         self.product_dtype = np.dtype(np.float32 if self.rough else np.float64)
         self._keep_bytes = KEEP_BYTES if keep_bytes is None else keep_bytes
         self._kept_for: Point | None = None
@@ -73,19 +78,20 @@ class Objective:
     def at(self, w: np.ndarray, *, rough: bool = False) -> "Point":
         """Evaluate at w: one sweep over the rows. O(n p K)."""
         point = Point(self, w, rough)
-        proba = self._proba
+        proba, order = self._proba, self.batches.design.score_order
         dtype = np.dtype(np.float32 if rough else np.float64)
 
         def partial(block: Block):
             with self.backend():
-                z = self.block_scores(w, block, dtype)
+                X = block.X(dtype)
+                z = self.block_scores(w, block, dtype, X)
                 kept = None if proba is None else proba[block.rows]
                 direct = kept is None or kept.dtype == dtype
-                computed = kept if direct else scratch("proba", z.shape, dtype)
+                computed = kept if direct else scratch("proba", z.shape, dtype, order)
                 value = self.loss.evaluate(z, block.target, block.weights, residual=z, proba=computed)
                 if kept is not None and not direct:
                     kept[...] = computed
-                return value, self.scores.adjoint(w, z, block.X(dtype))
+                return value, self.scores.adjoint(w, z, X)
 
         loss, gradient = self.batches.map_reduce(partial)
         self._kept_for = point
@@ -93,9 +99,11 @@ class Objective:
         point.gradient = gradient + self.penalty.gradient(w)
         return point
 
-    def block_scores(self, w: np.ndarray, block: Block, dtype=np.float64) -> np.ndarray:
-        """The scores of a block's rows, offsets included, in a buffer of this thread."""
-        z = self.scores.scores(w, block.X(dtype), scratch("scores", (len(block.weights), self._shape[1]), dtype))
+    def block_scores(self, w: np.ndarray, block: Block, dtype=np.float64, X=None) -> np.ndarray:
+        """The scores of a block's rows, offsets included, in a buffer of this thread; `X` is the block's if at hand."""
+        shape = len(block.weights), self._shape[1]
+        buffer = scratch("scores", shape, dtype, self.batches.design.score_order)
+        z = self.scores.scores(w, block.X(dtype) if X is None else X, buffer)
         if block.offset is not None:
             z += block.offset
         return z
@@ -146,7 +154,11 @@ class Objective:
     def _proba(self) -> np.ndarray | None:
         """Buffer (n, K) of the distributions at the point evaluated last, or None where it would be too large."""
         size = self.product_dtype.itemsize * self._shape[0] * self._shape[1]
-        return np.empty(self._shape, self.product_dtype) if size <= self._keep_bytes else None
+        return (
+            np.empty(self._shape, self.product_dtype, self.batches.design.score_order)
+            if size <= self._keep_bytes
+            else None
+        )
 
     @cached_property
     def moments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

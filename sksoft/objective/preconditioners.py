@@ -11,6 +11,10 @@ With rows x̃ᵢ (intercept included), weights aᵢ, distributions pᵢ, K rows 
 hᵢ = tr(diag pᵢ − pᵢ pᵢᵀ) = 1 − ‖pᵢ‖². Sums of gradients over classes are zero where nothing is penalised, and a
 Hessian is singular there, so results are centred over the classes in the columns without a penalty.
 
+A sample misses rare columns, and a metric far below the Hessian on one of them spoils every product. So the diagonal
+Σ aᵢ pᵢₖ (1 − pᵢₖ) x̃ᵢⱼ² is that of all rows where the sample's is far below. Not elsewhere: the noise of a diagonal by
+itself would hide directions of little curvature among correlated columns.
+
 Vectors are flat matrices (rows of W, columns). Each function returns a float64 map.
 """
 
@@ -22,6 +26,8 @@ from scipy import linalg
 
 Metric = Callable[[np.ndarray], np.ndarray]
 
+# A diagonal entry below this share of the true one has missed the rows that matter.
+MISSED = 0.5
 # Relative to its diagonal, added to a metric: collinear columns without a penalty leave it singular.
 JITTER = 1e-8
 # The same where the Gram matrix was added up in float32.
@@ -39,11 +45,14 @@ class Sample:
     proba : ndarray (m, K)
     weights : ndarray (m,)
         Each row's share, scaled so that the sample stands for the whole.
+    diagonal : ndarray (rows of W, c) or None
+        Σ aᵢ pᵢₖ (1 − pᵢₖ) x̃ᵢⱼ² over all rows; None where the sample is all rows.
     """
 
     X: np.ndarray
     proba: np.ndarray
     weights: np.ndarray
+    diagonal: np.ndarray | None = None
 
     @property
     def spread(self) -> np.ndarray:
@@ -69,6 +78,8 @@ def gram(sample: Sample, penalty: np.ndarray) -> Metric:
     # two classes with one row have the Hessian Σ aᵢ pᵢ (1 − pᵢ) x̃ᵢ x̃ᵢᵀ, and hᵢ = 2 pᵢ (1 − pᵢ)
     factor = 0.5 if rows == 1 else 1.0 / (rows - 1)
     metric = _weighted_gram(sample.X, sample.spread * factor)
+    if sample.diagonal is not None:
+        _raise_diagonal(metric, sample.diagonal.sum(axis=0) * (1.0 if rows == 1 else factor))
     inverse = _inverse(_safe(metric + np.diag(penalty.mean(axis=0)), sample.X.dtype))
     unpenalised = _unpenalised(penalty)
 
@@ -86,6 +97,8 @@ def kronecker(sample: Sample, penalty: np.ndarray) -> Metric:
     S = np.diag(mean) - (sample.proba.T @ weighted).astype(np.float64)
     spread = sample.spread
     A = _weighted_gram(sample.X, spread / spread.sum())
+    if sample.diagonal is not None:
+        _raise_diagonal(A, sample.diagonal.sum(axis=0) / spread.sum())
     s, V = linalg.eigh(S, check_finite=False)
     s = np.maximum(s, 0.0)
     # an unpenalised column counts as barely penalised, so that Λ can be divided out
@@ -109,6 +122,8 @@ def full(sample: Sample, penalty: np.ndarray) -> Metric:
     """The Hessian of the sample, factorised."""
     rows, columns = penalty.shape
     H = _binary_hessian(sample) if rows == 1 else _hessian(sample)
+    if sample.diagonal is not None:
+        _raise_diagonal(H, sample.diagonal.ravel())
     H += np.diag(penalty.ravel())
     unpenalised = _unpenalised(penalty)
     if rows > 1:  # the direction that moves all classes alike has no curvature: give it some
@@ -156,6 +171,12 @@ def _gram_of(B) -> np.ndarray:
     syrk = linalg.blas.ssyrk if B.dtype == np.float32 else linalg.blas.dsyrk
     lower = syrk(1.0, B.T, lower=True)
     return np.tril(lower) + np.tril(lower, -1).T
+
+
+def _raise_diagonal(metric: np.ndarray, least: np.ndarray) -> None:
+    diagonal = np.einsum("ii->i", metric)
+    missed = diagonal < MISSED * least
+    diagonal[missed] = least[missed]
 
 
 def _safe(metric: np.ndarray, dtype) -> np.ndarray:

@@ -27,7 +27,7 @@ UNIFORM_SHARE = 0.1
 # Of a Jacobi metric on sparse data.
 JACOBI_SHARE = 0.003
 # When to climb, as a multiple of the cost of the next rung, and how often to build it again (solvers/ladder.py).
-KRONECKER_ENTRY, FULL_ENTRY = 2.0, 0.5
+KRONECKER_ENTRY, FULL_ENTRY, ALL_ENTRY = 2.0, 0.5, 2.0
 PATIENCE, FULL_PATIENCE = 4.0, 1.0
 
 # Operations a second of the reference core: products, symmetric products, factorisations, eigenvalues.
@@ -53,15 +53,16 @@ def rungs(objective) -> list[Rung]:
         return [Rung(_diagonal, cost=product_cost(objective), entry=0.0, patience=np.inf)]
     m, c, K = min(objective.batches.n_samples, _gram_rows(scores)), scores.n_columns, scores.n_rows
     d = c * K
-    r = min(objective.batches.n_samples, _full_rows(objective))
     gram_cost = m * c**2 / SYRK_RATE + c**3 / INVERSE_RATE
     ladder = [Rung(partial(_from_sample, preconditioners.gram), cost=gram_cost, entry=0.0, patience=PATIENCE)]
     if K > 1:
         cost = m * (c**2 + K**2) / SYRK_RATE + 4.0 * (c**3 + K**3) / EIGEN_RATE
         ladder.append(Rung(partial(_from_sample, preconditioners.kronecker), cost, KRONECKER_ENTRY, PATIENCE))
     if d <= FULL_PARAMETERS:
-        cost = r * d**2 / SYRK_RATE + PER_ENTRY * r * d + d**3 / CHOLESKY_RATE + 3e-9 * d**2 + r * K * c**2 / SYRK_RATE
-        ladder.append(Rung(_full, cost, FULL_ENTRY, FULL_PATIENCE))
+        n, few = objective.batches.n_samples, _full_rows(objective)
+        for rows, entry in ((few, FULL_ENTRY), (n, ALL_ENTRY)) if few < n else ((n, FULL_ENTRY),):
+            cost = rows * (d**2 + K * c**2) / SYRK_RATE + PER_ENTRY * rows * d + d**3 / CHOLESKY_RATE + 3e-9 * d**2
+            ladder.append(Rung(partial(_full, rows), cost, entry, FULL_PATIENCE))
     return ladder
 
 
@@ -103,7 +104,7 @@ def _squares(batches, weights) -> np.ndarray:
     """Σ weightᵢ x̃ᵢ² by column."""
 
     def partial_sum(block):
-        X = block.X(np.float32 if block.design.X.dtype == np.float32 else np.float64)
+        X = block.design.rows(block.rows, np.float32 if block.design.X.dtype == np.float32 else np.float64)
         squares = X.multiply(X) if sparse.issparse(X) else X * X
         return (np.asarray(squares.T @ weights[block.rows]).ravel(),)
 
@@ -117,8 +118,8 @@ def _from_sample(build, curvature):
     return build(_drawn(curvature, chances), _penalty(curvature.objective))
 
 
-def _full(curvature):
-    n, wanted = curvature.batches.n_samples, _full_rows(curvature.objective)
+def _full(wanted: int, curvature):
+    n = curvature.batches.n_samples
     if curvature.spread is None or wanted >= n:
         chances = np.full(n, wanted / n)
     else:
@@ -135,6 +136,7 @@ def _drawn(curvature, chances: np.ndarray) -> Sample:
     """Rows drawn with these chances (1 and above: surely), each weighing for those it stands for."""
     batches, dtype = curvature.batches, curvature.dtype
     chosen: slice | np.ndarray = slice(None)
+    diagonal = None
     if chances.min() >= 1.0:
         weights = batches.weights
         X = _all_rows(batches, dtype)
@@ -143,15 +145,16 @@ def _drawn(curvature, chances: np.ndarray) -> Sample:
         chosen = uniform < chances
         weights = batches.weights[chosen] / np.minimum(chances[chosen], 1.0)
         X = batches.design.chosen(chosen, dtype).X
+        diagonal = curvature.diagonal()
     if curvature.proba is not None:
-        return Sample(X, curvature.proba[chosen], weights)
+        return Sample(X, curvature.proba[chosen], weights, diagonal)
     objective = curvature.objective
     z = objective.scores.scores(curvature.point.w, X, np.empty((len(X), batches.n_classes), dtype))
     if batches.offset is not None:
         z += batches.offset[chosen]
-    return Sample(X, objective.loss.link.predict(z, out=z), weights)
+    return Sample(X, objective.loss.link.predict(z, out=z), weights, diagonal)
 
 
 def _all_rows(batches, dtype):
     n = batches.n_samples
-    return batches.design.block(slice(0, n), dtype)
+    return batches.design.rows(slice(0, n), dtype)

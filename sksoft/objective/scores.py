@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from sksoft.objective.design import times, transposed_times
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -77,13 +79,11 @@ class Linear:
         matrix = w.reshape(self.n_rows, self.n_columns).astype(X.dtype, copy=False)
         own = out[:, self.own_classes]
         if sparse.issparse(X):
-            own[...] = X @ matrix[:, : self.n_features].T
+            times(X, matrix[:, : self.n_features], own)
             if self.fit_intercept:
                 own += matrix[:, self.n_features]
-        elif self.n_rows == 1:
-            np.matmul(X, matrix[0], out=own[:, 0])
         else:
-            np.matmul(X, matrix.T, out=own)
+            times(X, matrix, own)
         if self.n_rows == 1:
             out[:, 0] = 0.0
         return out
@@ -94,9 +94,9 @@ class Linear:
     def adjoint(self, w, g, X) -> np.ndarray:
         g = g[:, self.own_classes]
         if not sparse.issparse(X):
-            return (g.T @ X).ravel()
+            return transposed_times(X, g).ravel()
         out = np.empty((self.n_rows, self.n_columns), X.dtype)
-        out[:, : self.n_features] = (X.T @ g).T
+        out[:, : self.n_features] = transposed_times(X, g)
         if self.fit_intercept:
             out[:, self.n_features] = g.sum(axis=0)
         return out.ravel()

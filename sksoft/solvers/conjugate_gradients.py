@@ -3,10 +3,13 @@ r"""Preconditioned conjugate gradients for a Newton step: H d = −g, as exactly
 With q(d) = −gᵀd − ½ dᵀHd the decrease the quadratic model predicts, and rz = rᵀM⁻¹r the squared residual in the
 metric M, the iteration ends at whichever comes first:
 
-* rz ≤ η² · rz₀, the forcing term's accuracy, unless rz is below `fine` already: then the objective is as good as
-  wanted, and only `settled(r)`, that the caller can prove it, ends the iteration;
+* rz ≤ η² · rz₀, the forcing term's accuracy, where it is credible: with M = H, q is rz₀ / 2, but a metric far below
+  the Hessian in a few directions fills rz₀ with them, and q with nothing. Then the gains must dwindle first, the last
+  of k iterations to less than q / 2k. Once rz is below `fine`, the objective is as good as wanted, and only
+  `settled(r)`, that the caller can prove it, ends the iteration;
 * q > `far` and the last of k iterations gained less than 0.3 q / k: far away, a model solved further is a model
-  trusted further than it holds ([2]_, section 3.1).
+  trusted further than it holds ([2]_, section 3.1);
+* q ≥ `most`, what the objective can lose at all: such a model does not hold.
 
 References
 ----------
@@ -20,6 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 
 MAX_PRODUCTS = 1000
+# An iteration's gain, as a share of the average, from which gains dwindle.
+DWINDLED = 0.5
+# A predicted decrease, as a share of rz₀, from which rz can be believed.
+CREDIBLE = 0.1
 # Curvature below this share of the metric's is rounding: the direction is flat.
 FLAT = 1e-13
 # A residual below this share that has only flat directions left is rounding as well.
@@ -63,6 +70,7 @@ def newton_step(
     *,
     forcing: float | Callable[[float], float],
     far: float = np.inf,
+    most: float = np.inf,
     fine: float = 0.0,
     settled: Callable[[np.ndarray], bool] = lambda residual: False,
     max_products: int = MAX_PRODUCTS,
@@ -78,6 +86,8 @@ def newton_step(
         η, the share of the residual's norm that may remain, or rz₀ → η.
     far : float
         Predicted decrease from which the model is mistrusted.
+    most : float
+        A bound on the decrease there can be.
     fine : float
     settled : r → bool
     max_products : int
@@ -92,9 +102,10 @@ def newton_step(
     search, metric_search = z.copy(), residual.copy()  # M · search follows by the same recursion, as M z = residual
     rz = start = float(residual @ z)
     eta = forcing(start) if callable(forcing) else forcing
-    decrease, products, flat = 0.0, 0, False
+    decrease, gain, products, flat = 0.0, 0.0, 0, False
     while rz > 0.0 and products < max_products:
-        if settled(residual) if rz <= fine else rz <= eta**2 * start:
+        credible = decrease >= CREDIBLE * start or products * gain <= DWINDLED * decrease
+        if settled(residual) if rz <= fine else rz <= eta**2 * start and credible:
             break
         hessian_search = product(search)
         products += 1
@@ -109,7 +120,7 @@ def newton_step(
         decrease += gain
         z = precondition(residual)
         rz, before = float(residual @ z), rz
-        if decrease > far and products * gain <= TRUSTED_GAIN * decrease:
+        if decrease >= most or (decrease > far and products * gain <= TRUSTED_GAIN * decrease):
             break
         beta = rz / before
         search *= beta

@@ -2,7 +2,7 @@
 
 After a step of length t along d, with h = −gᵀd / dᵀDd the curvature along it in units of D::
 
-    t < 0.3                     μ ← min(1, max(4 μ, 0.1 h (1/t − 1)))
+    t < 0.5                     μ ← min(1, max(4 μ, 0.1 h (1/t − 1)))
     t = 1, gain > 0.9 of q      μ ← 0.1 μ
     t = 1, gain > 0.7 of q      μ ← 0.3 μ            and 0 once below 1e-4 h
 
@@ -13,7 +13,7 @@ References
 
 import numpy as np
 
-SHORT_STEP = 0.3
+SHORT_STEP = 0.5
 GROWTH, SHARE_OF_CURVATURE, LARGEST = 4.0, 0.1, 1.0
 NEGLIGIBLE = 1e-4
 

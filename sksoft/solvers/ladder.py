@@ -13,6 +13,8 @@ import numpy as np
 STALE = 1.5
 # Products of a Newton step that even a good metric needs; only those beyond count against it.
 EXPECTED_PRODUCTS = 3
+# A Newton step may have as many products anyway, and no more than this ever.
+LEAST_ALLOWANCE, MOST_ALLOWANCE = 5, 1000
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class Ladder:
             self._metric = rung.build(curvature)
             self.builds.append(level)
         return self._metric
+
+    def allowance(self, cost: float) -> int:
+        """Products, each of a modelled cost, after which a next rung pays: a step should end there."""
+        dearer = [rung.entry * rung.cost - self._spent for rung in self.rungs[self.level + 1 :]]
+        return max(LEAST_ALLOWANCE, int(min(dearer, default=np.inf) / cost) + 1) if dearer else MOST_ALLOWANCE
 
     def charge(self, products: int, cost: float) -> None:
         """Account for the products of one Newton step, each of a modelled cost."""

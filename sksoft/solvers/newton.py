@@ -32,8 +32,10 @@ SUFFICIENT_DECREASE = 1e-4
 MAX_BACKTRACKS = 40
 # Forcing terms of ordinary steps, of the last one, and of one whose decrement is the certificate.
 TIGHTEST, LOOSEST = 0.1, 0.6
-LAST_FORCING = 1e-4
+LAST_FORCING, LAST_PRODUCTS = 1e-4, 10
 EXACT_FORCING, ROUGH_FORCING = 1e-6, 0.1
+# Products of such a one at most.
+MOST_PRODUCTS = 1000
 # Predicted decrease, as a share of F, below which values and gradients are float64.
 ROUGH_LIMIT = 2e-5
 # Predicted decrease, as a share of F, above which the quadratic model is not solved to the end.
@@ -203,11 +205,12 @@ class _Run:
         accuracy = {
             "forcing": self._forcing,
             "far": FAR * value,
+            "most": value,
             "fine": SETTLED_METRIC * goal,
             "settled": lambda residual: self.objective.bound_from(residual) < SETTLED_PROOF * goal,
         }
         if last:
-            accuracy = {"forcing": LAST_FORCING}
+            accuracy = {"forcing": LAST_FORCING, "max_products": LAST_PRODUCTS}
         step = self._solve(self.active_share, self.damping.added_to, **accuracy)
         self.last_start = step.start
         return step
@@ -220,7 +223,7 @@ class _Run:
 
     def _exact_step(self, forcing: float) -> Step:
         """A step of the whole undamped Hessian, whose decrement bounds what is left of the quadratic model."""
-        step = self._solve(0.0, lambda product: product, forcing=forcing)
+        step = self._solve(0.0, lambda product: product, forcing=forcing, max_products=MOST_PRODUCTS)
         if step.exact:  # F only decreases from here, so this holds for every later point
             self.stationarity = min(self.stationarity, 0.5 * step.decrement / (1.0 - forcing))
         return step
@@ -228,6 +231,7 @@ class _Run:
     def _solve(self, threshold: float, damped, **accuracy) -> Step:
         curvature = self.point.curvature(threshold)
         metric = self.ladder.metric(curvature)
+        accuracy.setdefault("max_products", self.ladder.allowance(curvature.work))
         step = newton_step(damped(curvature.product), metric, self.point.gradient, **accuracy)
         self.ladder.charge(step.products, curvature.work)
         self.n_products += step.products

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from sksoft.kernels import rowwise
-from sksoft.kernels._numba import panels
+from sksoft.kernels._numba import panels, transposed
 from sksoft.kernels._numba._jit import REASSOCIATE, jit
 from sksoft.kernels._numba.exp import SMALLEST_NORMAL, exp, log, log1p
 from sksoft.kernels._numba.panels import LANES, NARROW
@@ -392,6 +392,8 @@ def logsumexp_rows(scores, *, temperature=1.0, mask=None):
 @rowwise.cross_entropy_rows.implement("numba")
 def cross_entropy_rows(scores, codes, weights, *, residual, proba=None, smoothing=0.0):
     outputs = residual, np.empty((0, 0), scores.dtype) if proba is None else proba
+    if smoothing == 0.0 and transposed.is_transposed(scores, *outputs[: 1 if proba is None else 2]):
+        return float(sum(transposed.over_strips(transposed.cross_entropy_block, (scores, codes, weights), outputs)))
     return float(sum(over_rows(cross_entropy_block, (scores, codes, weights), (float(smoothing),), outputs)))
 
 
@@ -404,6 +406,9 @@ def divergence_rows(scores, targets, weights, *, residual, proba=None):
 @rowwise.softmax_jvp_rows.implement("numba")
 def softmax_jvp_rows(proba, vectors, *, weights=None, out=None):
     out = np.empty(proba.shape, proba.dtype) if out is None else out
+    if weights is not None and transposed.is_transposed(proba, vectors, out):
+        transposed.over_strips(transposed.softmax_jvp_block, (proba, vectors, weights), (out,))
+        return out
     over_rows(softmax_jvp_block, (proba, vectors, NO_WEIGHTS if weights is None else weights), (), (out,))
     return out
 
