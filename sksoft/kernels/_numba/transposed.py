@@ -111,7 +111,7 @@ def softmax_jvp_block(proba, vectors, weights, out):
         for k in range(n_classes):
             p, v = run(proba[k, start : start + m]), run(vectors[k, start : start + m])
             for i in range(m):
-                term = p[i] * v[i]
+                term = np.float64(p[i]) * np.float64(v[i])
                 mean[i] += 0.0 if p[i] == 0.0 else term
         for i in range(m):
             weight[i] = weights[start + i]
