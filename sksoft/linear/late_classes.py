@@ -49,7 +49,7 @@ def with_classes(stream: Stream, classes: np.ndarray, rows: Rows) -> Stream:
         if rows.scores.fit_intercept:
             start[-1] = _level(_scores(w, rows), at, rows, probability)
         w, residual = np.insert(w, at, start, axis=0), np.insert(residual, at, 0.0, axis=0)
-        counts = np.insert(counts, at, probability * state.weight)
+        counts = np.insert(counts, at, 0.0)
     state = State(w, residual, memory, state.weight)
     return Stream(classes, state, counts, stream.mean, stream.mean_square, stream.calls)
 

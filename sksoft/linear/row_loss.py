@@ -45,6 +45,15 @@ class Rows:
         """Some of the rows."""
         return Rows(self.X[rows], self.target.rows(rows), self.weights[rows], self.scores, self.loss, self.temperature)
 
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted means of x̃ and x̃², (q,)."""
+        shares, X = self.weights / self.weight, self.X
+        squares = X.multiply(X) if sparse.issparse(X) else X * X
+        mean, mean_square = X.T @ shares, np.asarray(squares.T @ shares)
+        if sparse.issparse(X) and self.scores.fit_intercept:
+            mean, mean_square = np.append(mean, 1.0), np.append(mean_square, 1.0)
+        return mean, mean_square
+
     def at(self, w: np.ndarray) -> "Fitted":
         """Evaluate at w."""
         return Fitted(self, w)
@@ -89,6 +98,14 @@ class Fitted:
         if self.rows.scores.fit_intercept:
             sums, largest = np.append(sums, self.weights.sum()), np.append(largest, 1.0)
         return sums, largest
+
+    def square_sums(self, weights: np.ndarray) -> np.ndarray:
+        """Σᵢ weightᵢ x̃ᵢ²."""
+        X = self.rows.X
+        if not sparse.issparse(X):
+            return np.einsum("i,ij,ij->j", weights, X, X)
+        sums = X.multiply(X).T @ weights
+        return np.append(sums, weights.sum()) if self.rows.scores.fit_intercept else sums
 
     def jacobian_rows(self):
         """Row k of every row's weighted Jacobian in w's rows, (n, R), for each k."""

@@ -8,18 +8,28 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.extmath import safe_sparse_dot
 
 from sksoft._validation import Interval, StrOptions, check_is_fitted, fit_context, validate_data
 from sksoft.kernels import rowwise
 from sksoft.kernels.blocks import serial_blas
 from sksoft.linear import online
 from sksoft.linear.annealing import TEMPERATURE_CONSTRAINTS, fixed_temperature
+from sksoft.linear.batch_targets import weight_before_class_weights
 from sksoft.linear.problem import Problem, link_named
 from sksoft.linear.target_input import TARGET_CONSTRAINTS, require_labels, resolve_targets
+from sksoft.linear.warm_start import carry_over
 from sksoft.objective.links import Softmax
 
 # Squares of features stay finite up to here, and sums of many of them.
 LARGEST = 1e100
+
+
+# What a fit knows of its solution, and batches do not.
+PROVED = [
+    *("objective_", "gap_", "certificate_", "bound_", "gradient_norm_"),
+    *("converged_", "stopped_by_", "n_iter_", "n_passes_"),
+]
 
 
 class SoftmaxRegression(ClassifierMixin, BaseEstimator):
@@ -73,7 +83,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
     max_iter : int >= 0, default=100
         Steps of the solver.
     warm_start : bool, default=False
-        Start from the coefficients of the previous fit, which must have had the same classes and features.
+        Start from the coefficients of the previous fit. Its classes may have been others, and its features too where
+        both have names: what is new starts as ``sksoft.linear.warm_start`` says.
     working_memory : float > 0, default=None
         MiB that the float32 copy of X, and the distributions of all rows, may take each; what does not fit is computed
         again block by block. No limit by default, but for 1 GiB of distributions.
@@ -82,7 +93,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
     ----------
     classes_ : ndarray of shape (K,)
         Labels seen with positive weight, sorted.
-    coef_ : ndarray of shape (K, p), or (1, p) for two classes, float64
+    coef_ : ndarray or CSR matrix of shape (K, p), or (1, p) for two classes, float64
     intercept_ : ndarray of shape (K,), or (1,) for two classes, float64
         Zero where none is fitted.
     objective_ : float
@@ -102,10 +113,14 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         Steps taken.
     n_passes_ : float
         Sweeps over the data: evaluations, and Hessian products by their share of the rows.
+    seen_weight_ : ndarray of shape (K,)
+        Weight of each class in the targets of all rows seen, by ``fit`` or by all calls of ``partial_fit``; with
+        ``class_weight='balanced'`` before the class weights.
     temperature_ : float
         Temperature of the probabilities: `temperature`, or what its schedule gave in the last call of ``partial_fit``.
     online_state_ : dict of arrays, numbers and a string
-        After ``partial_fit``, which sets nothing above but the first three and `temperature_`: all it goes on from.
+        After ``partial_fit``, all that it goes on from. Of the attributes above it leaves the first three and the last
+        two, as nothing is proved of the rest.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (p,)
         Only where X has string column names.
@@ -216,7 +231,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         ValueError
             For X with NaN, infinity or values beyond 1e100, fewer than two classes, soft labels that do not sum to
             one, weights that are negative, all zero or without a finite sum, penalty factors or offsets of a wrong
-            shape, or a warm start from other classes or features.
+            shape, or a warm start from another number of features without names.
 
         Warns
         -----
@@ -224,10 +239,10 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
             If `max_iter` steps did not reach `tol`, with the bound reached; or if, with ``C=np.inf``, the features
             separate the classes, so that there is no optimum.
         """
-        previous_classes = getattr(self, "classes_", None) if self.warm_start else None
+        previous = dict(vars(self)) if self.warm_start and hasattr(self, "coef_") else None
         problem = self._problem(X, y, sample_weight, offset)
         with serial_blas():
-            start = None if previous_classes is None else self._previous(problem, previous_classes)
+            start = None if previous is None else self._carried_over(problem, previous)
             solver = "newton-cg" if self.solver == "auto" else self.solver
             solution = problem.solve(start, solver=solver, tol=self.tol, max_iter=self.max_iter)
         self._unpack(solution, problem)
@@ -239,8 +254,9 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Learn one batch, to be seen once: after all calls, near the optimum of all rows of all calls.
 
-        See ``sksoft.linear.online`` for what is tracked and how. Within a call the order of the rows means nothing and
-        a weight of two is the row twice; a model that went through pickle goes on with the same bits.
+        After ``fit`` it goes on from there. What is tracked, and how, says ``sksoft.linear.online``. Within a call the
+        order of the rows means nothing and a weight of two is the row twice; a model that went through pickle goes on
+        with the same bits.
 
         Parameters
         ----------
@@ -259,10 +275,34 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As in ``fit``; also for ``class_weight='balanced'`` and for what else needs all rows at once, for a first
-            batch of one class, and after ``fit``.
+            As in ``fit``; also for a first batch of one class without `classes`, and for `prior_logits`.
         """
-        return online.partial_fit(self, X, y, classes, sample_weight, factors=self._penalty_factors)
+        online.partial_fit(self, X, y, classes, sample_weight, factors=self._penalty_factors)
+        for name in PROVED:
+            self.__dict__.pop(name, None)
+        return self
+
+    def sparsify(self):
+        """Store ``coef_`` as a CSR matrix, which predicts the same: less memory where more than half is zero.
+
+        Returns
+        -------
+        self : SoftmaxRegression
+        """
+        check_is_fitted(self)
+        self.coef_ = sparse.csr_matrix(self.coef_)
+        return self
+
+    def densify(self):
+        """Store ``coef_`` as an array, as after ``fit``.
+
+        Returns
+        -------
+        self : SoftmaxRegression
+        """
+        check_is_fitted(self)
+        self.coef_ = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
+        return self
 
     def _problem(self, X, y, sample_weight, offset) -> Problem:
         """The problem of rows that weigh anything; sets ``classes_``."""
@@ -286,6 +326,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         )
         check_consistent_length(X, y)
         self.classes_, K, self.temperature_ = targets.classes, len(targets.classes), fixed_temperature(self.temperature)
+        self.seen_weight_ = self._seen_weight(targets, y, sample_weight)
         offset = _checked_offset(offset, (X.shape[0], K))
         if self.prior_logits is not None:
             prior = _factors("prior_logits", self.prior_logits, K, least=-np.inf)
@@ -306,6 +347,12 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
             working_memory=self.working_memory,
         )
 
+    def _seen_weight(self, targets, y, sample_weight) -> np.ndarray:
+        """Weight of each class; with ``class_weight='balanced'`` before the class weights."""
+        if self.class_weight != "balanced":
+            return targets.target.shares(targets.weights)
+        return weight_before_class_weights(self, y, sample_weight)
+
     def _penalty_factors(self, n_features: int, n_classes: int):
         """Factors of features times those of classes with a row of W, (rows, p), or 1."""
         factors: np.ndarray | float = 1.0
@@ -317,14 +364,21 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
             factors = np.broadcast_to(factors, n_features) * own[:, None]
         return factors
 
-    def _previous(self, problem: Problem, previous_classes) -> np.ndarray:
+    def _carried_over(self, problem: Problem, previous: dict) -> np.ndarray:
         """The solution of the previous fit, for a warm start."""
-        if self.coef_.shape[1] != problem.scores.n_features or not np.array_equal(previous_classes, self.classes_):
-            raise ValueError(
-                f"warm_start=True needs the classes and features of the previous fit, {previous_classes}"
-                f" and {self.coef_.shape[1]}. Got {self.classes_} and {problem.scores.n_features} instead."
+        coef = previous["coef_"]
+        return problem.pack(
+            *carry_over(
+                coef.toarray() if sparse.issparse(coef) else coef,
+                previous["intercept_"],
+                previous["classes_"],
+                self.classes_,
+                shares=np.maximum(problem.objective.batches.class_shares(), np.finfo(float).tiny),
+                centre=(problem.X.T @ problem.weights) / problem.weights.sum(),
+                features=previous.get("feature_names_in_"),
+                new_features=getattr(self, "feature_names_in_", None),
             )
-        return problem.pack(self.coef_, self.intercept_)
+        )
 
     def _unpack(self, solution, problem: Problem):
         self.coef_, self.intercept_ = problem.unpack(solution.w)
@@ -370,7 +424,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
-        scores = np.asarray(X @ self.coef_.T) + self.intercept_
+        scores = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
         offset = _checked_offset(offset, (X.shape[0], len(self.classes_)))
         if len(self.classes_) > 2:
             return scores if offset is None else scores + offset

@@ -1,11 +1,14 @@
 """What a model knows of a stream of batches: the solver's state, and a few sums; all plain data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
+from sksoft.linear.row_loss import Rows
 from sksoft.objective.scores import Linear
+from sksoft.objective.targets import Labels
 from sksoft.solvers.memories import MEMORIES
 from sksoft.solvers.stochastic import State
 
@@ -40,14 +43,25 @@ class Stream:
     def start(cls, classes: np.ndarray, scores: Linear) -> "Stream":
         """Before the first batch."""
         shape = (scores.n_rows, scores.n_columns)
-        name = "adagrad"
-        if scores.n_parameters <= FULL_PARAMETERS:
-            name = "curvature"
-        elif scores.n_columns <= GRAM_COLUMNS and scores.n_rows <= GRAM_CLASSES:
-            name = "kronecker"
-        state = State(np.zeros(shape), np.zeros(shape), MEMORIES[name].empty(*shape), 0.0)
+        state = State(np.zeros(shape), np.zeros(shape), MEMORIES[_memory_for(scores)].empty(*shape), 0.0)
         zeros = np.zeros(scores.n_columns)
         return cls(classes, state, np.zeros(len(classes)), zeros, zeros, 0)
+
+    @classmethod
+    def after_fit(cls, model, rows: Rows) -> "Stream":
+        """After a fit, before the first batch, whose rows stand for those of the fit."""
+        scores = Linear(rows.scores.n_features, len(model.classes_), rows.scores.fit_intercept)
+        coef = model.coef_.toarray() if sparse.issparse(model.coef_) else model.coef_
+        w = scores.pack(coef, model.intercept_).reshape(scores.n_rows, scores.n_columns)
+        # nothing here looks at the targets, which may be of other classes than the fit's
+        unlabelled = replace(
+            rows, scores=scores, target=Labels(np.zeros(len(rows.weights), dtype=np.intp), scores.n_classes)
+        )
+        seen = float(model.seen_weight_.sum())
+        memory = MEMORIES[_memory_for(scores)].recalled(unlabelled.at(w), w.shape, seen)
+        return cls(
+            model.classes_, State(w, np.zeros_like(w), memory, seen), model.seen_weight_, *rows.moments(), calls=0
+        )
 
     @classmethod
     def load(cls, classes: np.ndarray, plain: dict[str, Any]) -> "Stream":
@@ -71,3 +85,10 @@ class Stream:
             "mean_square": self.mean_square,
             "calls": self.calls,
         }
+
+
+def _memory_for(scores: Linear) -> str:
+    """The memory that a problem of this size can afford."""
+    if scores.n_parameters <= FULL_PARAMETERS:
+        return "curvature"
+    return "kronecker" if scores.n_columns <= GRAM_COLUMNS and scores.n_rows <= GRAM_CLASSES else "adagrad"

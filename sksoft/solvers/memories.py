@@ -22,6 +22,9 @@ distribution p was ((1 − π) p, π), and its Jacobian J becomes, with p̄ the 
 
 and its gradient π Σ x̃, which is what ``with_class`` adds to the memory.
 
+A model that was fitted in another way has no memory. ``recalled`` makes one of the first rows that come, as if all rows
+of the fit had been like them.
+
 All fields are arrays and numbers, so that a memory is a dictionary of plain data.
 
 References
@@ -31,7 +34,7 @@ References
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -50,6 +53,10 @@ class Seen(Protocol):
 
     def feature_sums(self) -> tuple[np.ndarray, np.ndarray]:
         """Σᵢ sᵢ x̃ᵢ and max |x̃ᵢ|, (q,) each."""
+        ...
+
+    def square_sums(self, weights: np.ndarray) -> np.ndarray:
+        """Σᵢ weightᵢ x̃ᵢ², (q,)."""
         ...
 
     def features(self) -> np.ndarray:
@@ -82,6 +89,12 @@ class Curvature:
     def empty(cls, n_rows: int, n_columns: int) -> "Curvature":
         """Before anything was seen."""
         return cls(np.zeros((n_rows, n_columns, n_rows, n_columns)), np.zeros((n_columns, n_columns)))
+
+    @classmethod
+    def recalled(cls, chunk: Seen, shape: tuple[int, int], seen: float) -> "Curvature":
+        """As if rows of weight `seen` had been like those of a chunk."""
+        weight = float(chunk.weights.sum())
+        return replace(cls.empty(*shape).absorb(chunk, np.empty(0), weight, weight), total=0.5 * seen**2)
 
     def product(self, effective: float) -> Product:
         """v → m H̄ v."""
@@ -143,6 +156,12 @@ class Kronecker:
     def empty(cls, n_rows: int, n_columns: int) -> "Kronecker":
         """Before anything was seen."""
         return cls(np.zeros((n_rows, n_rows)), np.zeros((n_columns, n_columns)))
+
+    @classmethod
+    def recalled(cls, chunk: Seen, shape: tuple[int, int], seen: float) -> "Kronecker":
+        """As if rows of weight `seen` had been like those of a chunk."""
+        weight = float(chunk.weights.sum())
+        return replace(cls.empty(*shape).absorb(chunk, np.empty(0), weight, weight), total=0.5 * seen**2)
 
     @property
     def _scaled(self) -> np.ndarray:
@@ -208,6 +227,15 @@ class AdaGrad:
     def empty(cls, n_rows: int, n_columns: int) -> "AdaGrad":
         """Before anything was seen."""
         return cls(np.zeros((n_rows, n_columns)), np.zeros(n_columns), np.zeros(n_columns))
+
+    @classmethod
+    def recalled(cls, chunk: Seen, shape: tuple[int, int], seen: float) -> "AdaGrad":
+        """As if rows of weight `seen` had been like those of a chunk, their gradients spread as the model says."""
+        scale = seen / float(chunk.weights.sum())
+        squares = np.stack(
+            [chunk.square_sums(chunk.weights * row[:, k]) for k, row in enumerate(chunk.jacobian_rows())]
+        )
+        return cls(scale * squares, scale * chunk.square_sums(chunk.weights**2), chunk.feature_sums()[1])
 
     def product(self, effective: float) -> Product:
         """v → √(Σ G²) ∘ a ∘ v, whatever the effective weight."""

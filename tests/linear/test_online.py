@@ -111,6 +111,10 @@ def test_a_batch_that_is_refused_leaves_the_model_as_it_was():
         model.partial_fit(np.full((2, 4), np.nan), y[:2])
     with pytest.raises(ValueError, match="expecting 4 features"):
         model.partial_fit(X[:, :3], y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.partial_fit(X, y[:-1])
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        model.partial_fit(X, None)
     with pytest.raises(ValueError, match=r"[Nn]egative"):
         model.partial_fit(X, y, sample_weight=-np.ones(len(y)))
     assert_same_bits(model, before)
@@ -225,6 +229,22 @@ def test_targets_and_weights_are_those_of_fit(params):
     np.testing.assert_allclose(model.predict_proba(X), best.predict_proba(X), atol=0.05)
 
 
+@pytest.mark.parametrize("soft", [False, True])
+def test_balanced_weights_follow_the_shares_seen_so_far(soft):
+    X, y = iris()
+    X, y = np.vstack([X, X[y == 0], X[y == 0]]), np.append(y, [0] * 100)  # 150 : 50 : 50
+    order = np.random.default_rng(0).permutation(len(y))
+    X, y = X[order], y[order]
+    target = np.eye(3)[y] if soft else y
+    model = learnt(X, target, size=25, epochs=20, class_weight="balanced")
+    best = SoftmaxRegression(C=20.0, class_weight="balanced").fit(X, y)
+    np.testing.assert_allclose(model.predict_proba(X), best.predict_proba(X), atol=0.05)
+    np.testing.assert_allclose(model.seen_weight_, 20 * np.bincount(y), rtol=1e-12)
+    np.testing.assert_allclose(best.seen_weight_, np.bincount(y), rtol=1e-12)
+    again = SoftmaxRegression(class_weight="balanced").fit(X, y).partial_fit(X, target)
+    np.testing.assert_allclose(again.seen_weight_, 2 * np.bincount(y), rtol=1e-12)
+
+
 def test_soft_labels_are_learnt(rng):
     X, y = iris()
     soft = rng.dirichlet(np.ones(3), size=len(y)) * 0.3 + 0.7 * np.eye(3)[y]
@@ -317,7 +337,7 @@ def rows_of(X, codes, n_classes, link="softmax"):
 def test_a_new_row_starts_at_the_share_of_its_class(link):
     X, y = iris()
     stream = Stream.start(np.array([0, 1]), Linear(4, 2, True))
-    stream = online._learn(stream, rows_of(X[y < 2], y[y < 2], 2, link), np.full((1, 5), 0.1))
+    stream = online._learn(stream, rows_of(X[y < 2], y[y < 2], 2, link), np.full((1, 5), 0.1), np.array([50.0, 50.0]))
     before = stream.state.w
     extended = with_classes(stream, np.array([0, 1, 2]), rows_of(X, y, 3, link))
     w = extended.state.w
@@ -380,7 +400,6 @@ def test_annealing_moves_the_path_and_not_where_it_leads(shared_data):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"class_weight": "balanced"}, "class_weight='balanced' is not supported for partial_fit"),
         ({"temperature": (1.0, 2.0)}, r"must be \(start, end, steps >= 1\)"),
         ({"temperature": (1.0, -2.0, 3)}, "must be positive and finite"),
         ({"temperature": lambda step: np.nan}, "must be positive and finite"),
@@ -412,11 +431,36 @@ def test_soft_labels_of_other_columns_are_refused():
         model.partial_fit(X, np.eye(3)[y], classes=[1, 2, 3])
 
 
-def test_partial_fit_does_not_go_on_from_fit_and_fit_starts_anew():
+@pytest.mark.parametrize("kind", KINDS)
+def test_partial_fit_goes_on_from_fit(kind, rng):
+    X, y = problem(kind, rng, n=400)
+    model = SoftmaxRegression(C=0.1).fit(X[:300], y[:300])
+    first = model.coef_
+    before = log_loss(y[300:], model.predict_proba(X[300:]))
+    model.partial_fit(X[300:], y[300:])
+    assert memory_of(model) == kind
+    assert log_loss(y[300:], model.predict_proba(X[300:])) < before
+    assert np.linalg.norm(model.coef_ - first) < 0.5 * np.linalg.norm(first)
+    np.testing.assert_allclose(model.seen_weight_, np.bincount(y))
+    assert not hasattr(model, "gap_")
+
+
+def test_a_fit_and_batches_come_near_the_optimum_of_both(shared_data):
+    X, y = satimage(shared_data)
+    model = learnt(X[3000:], y[3000:], size=500, model=SoftmaxRegression().fit(X[:3000], y[:3000]))
+    assert objective(model, X, y, 1.0) <= 1.02 * SoftmaxRegression().fit(X, y).objective_
+
+
+def test_classes_that_come_after_a_fit_are_learnt():
     X, y = iris()
-    model = SoftmaxRegression().fit(X, y)
-    with pytest.raises(ValueError, match="was fitted by fit"):
+    model = SoftmaxRegression().fit(X[y < 2], y[y < 2])
+    for _ in range(5):
         model.partial_fit(X, y)
+    assert model.score(X, y) > 0.9
+
+
+def test_fit_starts_anew_after_partial_fit():
+    X, y = iris()
     model = SoftmaxRegression().partial_fit(X[y < 2], y[y < 2])
     np.testing.assert_array_equal(model.fit(X, y).coef_, SoftmaxRegression().fit(X, y).coef_)
     assert not hasattr(model, "online_state_")

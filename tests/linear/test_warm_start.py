@@ -1,9 +1,13 @@
 """Coefficients carried over to other classes and features keep the probabilities that both models know."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import sparse
 from scipy.special import softmax
+from sklearn.datasets import load_digits
 
+from sksoft import SoftmaxRegression
 from sksoft.linear.warm_start import carry_over, fewest_rows, one_row_each
 
 
@@ -100,3 +104,59 @@ def test_features_are_matched_by_name(rng):
 def test_other_features_without_names_are_refused(rng):
     with pytest.raises(ValueError, match="needs the 4 features of the previous fit"):
         carried(rng, 3, "abc", "abc", centre=np.zeros(5))
+
+
+def digits(*names):
+    X, y = load_digits(return_X_y=True)
+    frame = pd.DataFrame(X, columns=[f"pixel{i}" for i in range(64)])
+    kept = np.isin(y, names)
+    return frame[kept], y[kept]
+
+
+def warm(first, second, **params):
+    """A fit to the second data from the optimum of the first, and one from nothing."""
+    model = SoftmaxRegression(warm_start=True, **params).fit(*first)
+    return model.fit(*second), SoftmaxRegression(**params).fit(*second)
+
+
+def columns(data, names):
+    return data[0][names], data[1]
+
+
+NAMES = [f"pixel{i}" for i in range(64)]
+CHANGES = {
+    "no change": (digits(0, 1, 2), digits(0, 1, 2)),
+    "a class more": (digits(0, 1, 2), digits(0, 1, 2, 7)),
+    "a class less": (digits(0, 1, 2, 7), digits(0, 2, 7)),
+    "two, then three": (digits(3, 5), digits(3, 4, 5)),
+    "three, then two": (digits(3, 4, 5), digits(3, 5)),
+    "other classes": (digits(0, 1), digits(2, 3)),
+    "features in another order": (digits(0, 1, 2), columns(digits(0, 1, 2), NAMES[::-1])),
+    "features less": (digits(0, 1, 2), columns(digits(0, 1, 2), NAMES[10:50])),
+    "features more": (columns(digits(0, 1, 2), NAMES[10:50]), digits(0, 1, 2)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("params", [{}, {"temperature": 2.0}, {"fit_intercept": False}], ids=str)
+def test_a_warm_start_changes_no_optimum(change, params):
+    started, fresh = warm(*CHANGES[change], C=0.01, tol=1e-12, **params)
+    np.testing.assert_array_equal(started.classes_, fresh.classes_)
+    np.testing.assert_allclose(started.coef_, fresh.coef_, atol=1e-6)
+    np.testing.assert_allclose(started.intercept_, fresh.intercept_, atol=1e-5)
+
+
+@pytest.mark.parametrize("change", ["no change", "a class less", "features in another order"])
+def test_a_warm_start_begins_where_the_last_fit_ended(change):
+    started, fresh = warm(*CHANGES[change], C=0.01)
+    assert started.n_passes_ < fresh.n_passes_
+
+
+def test_a_sparse_warm_start_knows_its_features():
+    X, y = digits(0, 1, 2)
+    X = sparse.csr_array(X.to_numpy())
+    model = SoftmaxRegression(warm_start=True, C=0.01).fit(X, y)
+    steps = model.n_iter_
+    assert model.fit(X, y).n_iter_ < steps
+    with pytest.raises(ValueError, match="needs the 64 features of the previous fit"):
+        model.fit(X[:, :60], y)

@@ -22,6 +22,9 @@ class Softmax:
     def features(self):
         return self.X
 
+    def square_sums(self, weights):
+        return weights @ self.X**2
+
     def feature_sums(self):
         return self.X.T @ self.weights, np.abs(self.X).max(axis=0)
 
@@ -74,6 +77,30 @@ def test_curvature_is_the_weighted_mean_of_hessians(rng):
     # a chunk's weight in the mean grows with the weight seen by then
     expected = (a * hessian(first) + (a + b) * hessian(second)) / (a * a + b * (a + b))
     np.testing.assert_allclose(matrix(memory.product(1.0), (R, Q)), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [Curvature, Kronecker])
+def test_a_recalled_past_is_a_mean_that_weighs_as_if_it_had_been_seen(kind, rng):
+    rows, more = chunk(rng), chunk(rng)
+    seen, weight = 1000.0, more.weights.sum()
+    recalled = kind.recalled(rows, (R, Q), seen)
+    once = kind.empty(R, Q).absorb(rows, None, rows.weights.sum(), rows.weights.sum())
+    np.testing.assert_array_equal(recalled.gram, once.gram)
+    # 1000 rows, a few at a time, make a total of ∫ s ds, and what comes next weighs what it would have
+    np.testing.assert_allclose(
+        recalled.absorb(more, None, weight, seen + weight).total, 0.5e6 + weight * (seen + weight)
+    )
+
+
+def test_a_recalled_past_has_the_gradients_of_a_model_that_holds(rng):
+    rows = chunk(rng)
+    rows.weights[:] = 1.0
+    recalled = AdaGrad.recalled(rows, (R, Q), 10.0 * N)
+    squares = np.zeros((R, Q))
+    for _ in range(3000):
+        drawn = np.array([rng.multinomial(1, p) for p in rows.proba])
+        squares += ((rows.proba - drawn).T @ rows.X) ** 2 / 3000
+    np.testing.assert_allclose(recalled.squares, 10.0 * squares, rtol=0.15)
 
 
 def test_kronecker_is_exact_where_all_rows_have_one_distribution(rng):
