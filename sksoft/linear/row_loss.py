@@ -66,18 +66,19 @@ class Fitted:
         self.rows, self.w, self.weights = rows, w, rows.weights
         shape = (len(rows.weights), rows.scores.n_classes)
         self.proba = np.empty(shape)
-        residual = rows.scores.scores(w.ravel(), rows.X, np.empty(shape))
+        residual = rows.scores.scores(rows.scores.prepare(w.ravel(), rows.X, np.float64), rows.X, np.empty(shape))
         residual /= rows.temperature
         self.value = rows.loss.evaluate(residual, rows.target, rows.weights, residual=residual, proba=self.proba)
         self.gradient = self._adjoint(residual)
 
     def _adjoint(self, by_score: np.ndarray) -> np.ndarray:
         by_score /= self.rows.temperature
-        return self.rows.scores.adjoint(self.w.ravel(), by_score, self.rows.X).reshape(self.w.shape)
+        return self.rows.scores.adjoint(by_score, self.rows.X).reshape(self.w.shape)
 
     def hessian_product(self, v: np.ndarray) -> np.ndarray:
         """∇²L v, (R, q)."""
-        along = self.rows.scores.scores(v.ravel(), self.rows.X, np.empty_like(self.proba))
+        prepared = self.rows.scores.prepare(v.ravel(), self.rows.X, np.float64)
+        along = self.rows.scores.scores(prepared, self.rows.X, np.empty_like(self.proba))
         along /= self.rows.temperature
         return self._adjoint(self.rows.loss.link.jvp(self.proba, along, weights=self.weights, out=along))
 

@@ -2,13 +2,17 @@ r"""The Hessian of an objective at a point: products with it, over the rows that
 
     ∇²F v = Σᵢ aᵢ Jᵢᵀ P(pᵢ) Jᵢ v + Λ v
 
-A row that is nearly certain of its class has a Jacobian P near zero. With hᵢ = 1 − ‖pᵢ‖², the trace of the softmax
-Jacobian, rows of hᵢ below a threshold times the mean are left out of the products where that spares a fifth of them.
-The steps of a solver then come from a Hessian slightly too small, which costs none of the accuracy of the solution.
+On the simplex P(pᵢ) = σᵢ (diag q̂ᵢ − q̂ᵢ q̂ᵢᵀ) with the tilted q̂ and σ of the link, which for softmax are p and 1: rows
+of distributions q̂ and weights aᵢ σᵢ.
+
+A row that is nearly certain of its class has a Jacobian P near zero. With hᵢ = σᵢ (1 − ‖q̂ᵢ‖²), its trace, rows of hᵢ
+below a threshold times the mean are left out of the products where that spares a fifth of them. The steps of a solver
+then come from a Hessian slightly too small, which costs none of the accuracy of the solution.
 """
 
 import numpy as np
 
+from sksoft.kernels import rowwise
 from sksoft.kernels.blocks import scratch
 from sksoft.objective import preconditioning
 from sksoft.objective.batches import Block
@@ -28,9 +32,9 @@ class Curvature:
     Attributes
     ----------
     batches : InMemory
-        The rows that are swept.
+        The rows that are swept, of weights aᵢ σᵢ.
     proba : ndarray (n, K) or None
-        Their distributions; None where they are computed again for each product.
+        Their tilted distributions q̂; None where they are computed again for each product, and weights are aᵢ.
     spread : ndarray (n,)
         aᵢ hᵢ of these rows.
     amount : float
@@ -50,9 +54,13 @@ class Curvature:
         batches, proba = objective.batches, objective.all_proba(point)
         if proba is None:
             return cls(point, batches, None, None, float("nan"), 1.0)
+        proba, scale = objective.loss.link.tilted(proba)
         certainty = np.einsum("ij,ij->i", proba, proba).astype(np.float64)
         h = np.maximum(1.0 - certainty, 0.0)
+        if scale is not None:
+            h *= scale
         spread = batches.weights * h
+        batches = batches if scale is None else batches.reweighted(scale)
         amount = float(spread.sum())
         active = h > threshold * h.mean() if threshold and batches.design.keep else np.ones(1, bool)
         kept = int(active.sum())
@@ -62,20 +70,24 @@ class Curvature:
         return cls(point, batches, proba, spread, amount, 1.0)
 
     def diagonal(self) -> np.ndarray:
-        """Σᵢ aᵢ pᵢₖ (1 − pᵢₖ) x̃ᵢⱼ² over the swept rows, (rows of W, columns); a dense design. O(n p K)."""
-        objective, own = self.objective, self.objective.scores.own_classes
+        """Σᵢ aᵢ σᵢ q̂ᵢₖ (1 − q̂ᵢₖ) x̃ᵢⱼ² over the swept rows, (rows of W, columns); a dense design. O(n p K)."""
+        own = self.objective.scores.own_classes
 
         def partial(block: Block):
-            if self.proba is None:
-                proba = objective.proba(self.point, block, self.dtype)
-            else:
-                proba = self.proba[block.rows]
+            proba, weights = self._rows(block)
             spread = proba[:, own] * (1.0 - proba[:, own])
-            spread *= block.weights[:, None]
+            spread *= weights[:, None]
             X = block.design.rows(block.rows, self.dtype)
             return (spread.T @ np.square(X),)
 
         return self.batches.map_reduce(partial)[0]
+
+    def _rows(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
+        """q̂ and a σ of a block's rows."""
+        if self.proba is not None:
+            return self.proba[block.rows], block.weights
+        proba, scale = self.objective.loss.link.tilted(self.objective.proba(self.point, block, self.dtype))
+        return proba, block.weights if scale is None else block.weights * scale
 
     @property
     def work(self) -> float:
@@ -86,16 +98,15 @@ class Curvature:
         """∇²F(w) v: one sweep over the rows. O(n p K)."""
         objective, dtype = self.objective, self.dtype
         scores, link = objective.scores, objective.loss.link
+        jvp = rowwise.softmax_jvp_rows if link.on_simplex else link.jvp
+        prepared = scores.prepare(v, self.batches.design, dtype)
 
         def partial(block: Block):
             with objective.backend():
-                if self.proba is None:
-                    proba = objective.proba(self.point, block, dtype)
-                else:
-                    proba = self.proba[block.rows]
+                proba, weights = self._rows(block)
                 X = block.X(dtype)
-                u = scores.tangent(self.point.w, v, X, scratch("tangent", proba.shape, dtype, block.design.score_order))
-                return (scores.adjoint(self.point.w, link.jvp(proba, u, weights=block.weights, out=u), X),)
+                u = scores.tangent(prepared, X, scratch("tangent", proba.shape, dtype, block.design.score_order))
+                return (scores.adjoint(jvp(proba, u, weights=weights, out=u), X),)
 
         (product,) = self.batches.map_reduce(partial)
         return product + objective.penalty.hessian_product(v)

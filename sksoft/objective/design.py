@@ -18,10 +18,12 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from sksoft.kernels.blocks import map_blocks, row_blocks, scratch
+from sksoft.kernels.blocks import BLOCK_BYTES, map_blocks, row_blocks, scratch
 
 # Blocks of a sweep that reads X once: they fit the second cache.
 SWEEP_BYTES = 1 << 19
+# Stored entries of a column, on average, that a block of sparse rows should have to repay a gradient of its own.
+ENTRIES_PER_COLUMN = 32
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,35 @@ class Twin:
         return self.rows.dtype
 
 
+@dataclass(frozen=True)
+class SparseTwin:
+    """A block of sparse rows, and its transpose over the same numbers.
+
+    Attributes
+    ----------
+    rows : CSR array (n, p)
+    columns : CSC array (p, n)
+    """
+
+    rows: sparse.csr_array
+    columns: sparse.csc_array
+
+    @property
+    def dtype(self):
+        return self.rows.dtype
+
+
+def is_sparse(X) -> bool:
+    """Whether a design, a block of one or an array is sparse, and so without a column of ones."""
+    return isinstance(X, Sparse | SparseTwin) or sparse.issparse(X)
+
+
 def times(X, matrix: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """X · matrixᵀ into `out` (n, K), for a block X of any design and `matrix` (K, c) of its dtype."""
+    """X · matrixᵀ into `out` (n, K), for a block X of any design, or an array, and `matrix` (K, c) of its dtype."""
     if isinstance(X, Twin):
         np.matmul(matrix, X.columns, out=out.T)
-    elif sparse.issparse(X):
-        out[...] = X @ matrix.T
+    elif is_sparse(X):
+        out[...] = (X.rows if isinstance(X, SparseTwin) else X) @ matrix.T
     else:
         np.matmul(X, matrix.T, out=out)
     return out
@@ -55,8 +80,8 @@ def times(X, matrix: np.ndarray, out: np.ndarray) -> np.ndarray:
 
 def transposed_times(X, g: np.ndarray) -> np.ndarray:
     """gᵀ · X, (K, c), for a block X of any design and `g` (n, K) of its dtype."""
-    if sparse.issparse(X):
-        return (X.T @ g).T
+    if is_sparse(X):
+        return ((X.columns if isinstance(X, SparseTwin) else X.T) @ g).T
     return g.T @ (X.rows if isinstance(X, Twin) else X)
 
 
@@ -185,6 +210,7 @@ class Sparse:
 
     def __init__(self, X, *, keep: bool = True):
         self.X, self.keep = X, keep
+        self._blocks: dict[tuple[int, int, np.dtype], SparseTwin] = {}
         self.centre, self.scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
 
     @property
@@ -198,10 +224,22 @@ class Sparse:
 
     @property
     def row_bytes(self) -> int:
-        """Mean bytes of one row in float64."""
-        return 8 * self.X.nnz // max(self.shape[0], 1)
+        """Mean bytes of one row in float64, as far as a block should know: each adds up a gradient of its own."""
+        per_row = self.X.nnz / max(self.shape[0], 1)
+        blocks = max(1.0, self.X.nnz / (ENTRIES_PER_COLUMN * max(self.shape[1], 1)))
+        return int(min(8 * per_row, blocks * BLOCK_BYTES / max(self.shape[0], 1)))
 
-    def block(self, rows: slice, dtype=np.float64):
+    def block(self, rows: slice, dtype=np.float64) -> SparseTwin:
+        """Rows of X and their transpose."""
+        key = rows.start, rows.stop, np.dtype(dtype)
+        if key not in self._blocks:
+            block = self.rows(rows, dtype)
+            if dtype != self.X.dtype and not (self.keep and dtype == np.float32):
+                return SparseTwin(block, block.T)
+            self._blocks[key] = SparseTwin(block, block.T)
+        return self._blocks[key]
+
+    def rows(self, rows: slice, dtype=np.float64) -> sparse.csr_array:
         """Rows of X, without a copy of their indices."""
         data = self.X.data if dtype == self.X.dtype else self._single if self.keep and dtype == np.float32 else None
         indptr = self.X.indptr[rows.start : rows.stop + 1]
@@ -209,8 +247,6 @@ class Sparse:
         values = self.X.data[stored].astype(dtype) if data is None else data[stored]
         shape = (rows.stop - rows.start, self.shape[1])
         return sparse.csr_array((values, self.X.indices[stored], indptr - indptr[0]), shape=shape, copy=False)
-
-    rows = block
 
     def chosen(self, mask: np.ndarray, dtype=np.float32) -> "Sparse":
         """The design of some rows, copied."""

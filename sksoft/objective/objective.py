@@ -81,17 +81,19 @@ class Objective:
         proba, order = self._proba, self.batches.design.score_order
         dtype = np.dtype(np.float32 if rough else np.float64)
 
+        prepared = self.scores.prepare(w, self.batches.design, dtype)
+
         def partial(block: Block):
             with self.backend():
                 X = block.X(dtype)
-                z = self.block_scores(w, block, dtype, X)
+                z = self.block_scores(prepared, block, X)
                 kept = None if proba is None else proba[block.rows]
                 direct = kept is None or kept.dtype == dtype
                 computed = kept if direct else scratch("proba", z.shape, dtype, order)
                 value = self.loss.evaluate(z, block.target, block.weights, residual=z, proba=computed)
                 if kept is not None and not direct:
                     kept[...] = computed
-                return value, self.scores.adjoint(w, z, X)
+                return value, self.scores.adjoint(z, X)
 
         loss, gradient = self.batches.map_reduce(partial)
         self._kept_for = point
@@ -99,11 +101,11 @@ class Objective:
         point.gradient = gradient + self.penalty.gradient(w)
         return point
 
-    def block_scores(self, w: np.ndarray, block: Block, dtype=np.float64, X=None) -> np.ndarray:
-        """The scores of a block's rows, offsets included, in a buffer of this thread; `X` is the block's if at hand."""
+    def block_scores(self, prepared, block: Block, X) -> np.ndarray:
+        """The scores of a block's rows X, offsets included, in a buffer of this thread."""
         shape = len(block.weights), self._shape[1]
-        buffer = scratch("scores", shape, dtype, self.batches.design.score_order)
-        z = self.scores.scores(w, block.X(dtype) if X is None else X, buffer)
+        buffer = scratch("scores", shape, X.dtype, self.batches.design.score_order)
+        z = self.scores.scores(prepared, X, buffer)
         if block.offset is not None:
             z += block.offset
         return z
@@ -140,9 +142,10 @@ class Objective:
         target = self.batches.target
         if not isinstance(target, Labels):
             return False
+        prepared = self.scores.prepare(w, self.batches.design, np.float64)
 
         def partial(block: Block):
-            z = self.block_scores(w, block)
+            z = self.block_scores(prepared, block, block.X())
             own = np.arange(len(z)), target.codes[block.rows]
             true_scores = z[own]
             z[own] = -np.inf
@@ -175,7 +178,8 @@ class Objective:
         """Distributions of a block's rows at `point`: kept from its evaluation, or computed again."""
         if self._proba is not None and self._kept_for is point:
             return self._proba[block.rows]
-        z = self.block_scores(point.w, block, dtype)
+        prepared = self.scores.prepare(point.w, self.batches.design, dtype)
+        z = self.block_scores(prepared, block, block.X(dtype))
         return self.loss.link.predict(z, out=z)
 
     def all_proba(self, point: "Point") -> np.ndarray | None:

@@ -149,10 +149,12 @@ def _drawn(curvature, chances: np.ndarray) -> Sample:
     if curvature.proba is not None:
         return Sample(X, curvature.proba[chosen], weights, diagonal)
     objective = curvature.objective
-    z = objective.scores.scores(curvature.point.w, X, np.empty((len(X), batches.n_classes), dtype))
+    prepared = objective.scores.prepare(curvature.point.w, batches.design, dtype)
+    z = objective.scores.scores(prepared, X, np.empty((len(X), batches.n_classes), dtype))
     if batches.offset is not None:
         z += batches.offset[chosen]
-    return Sample(X, objective.loss.link.predict(z, out=z), weights, diagonal)
+    proba, scale = objective.loss.link.tilted(objective.loss.link.predict(z, out=z))
+    return Sample(X, proba, weights if scale is None else weights * scale, diagonal)
 
 
 def _all_rows(batches, dtype):

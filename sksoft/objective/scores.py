@@ -2,9 +2,10 @@
 
 Each offers, for a block X of n rows (w, v flat float64 vectors of length ``n_parameters``, g of shape (n, K))::
 
-    scores(w, X, out)       z(w), written to out (n, K) and returned
-    tangent(w, v, X, out)   dz/dw · v, written to out (n, K) and returned
-    adjoint(w, g, X)        (dz/dw)ᵀ g, (n_parameters,)
+    prepare(w, design, dtype)   w as the next two want it, once for all blocks of a sweep
+    scores(w, X, out)           z(w), w prepared, written to out (n, K) and returned
+    tangent(v, X, out)          dz/dw · v, v prepared, written to out (n, K) and returned
+    adjoint(g, X)               (dz/dw)ᵀ g, (n_parameters,)
 
 with ⟨tangent(v), g⟩ = ⟨v, adjoint(g)⟩, computed in the precision of X. Both maps here are linear in w, so ``tangent``
 is ``scores``. X is a block of a design (``objective/design.py``).
@@ -13,9 +14,8 @@ is ``scores``. X is a block of a design (``objective/design.py``).
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
-from sksoft.objective.design import times, transposed_times
+from sksoft.objective.design import is_sparse, times, transposed_times
 
 
 @dataclass(frozen=True)
@@ -75,25 +75,30 @@ class Linear:
         intercept = matrix[:, self.n_features].copy() if self.fit_intercept else np.zeros(self.n_rows)
         return np.ascontiguousarray(matrix[:, : self.n_features]), intercept
 
-    def scores(self, w, X, out) -> np.ndarray:
-        matrix = w.reshape(self.n_rows, self.n_columns).astype(X.dtype, copy=False)
+    def prepare(self, w, design, dtype) -> tuple[np.ndarray, np.ndarray | None]:
+        """W as ``scores`` multiplies it, and b where it is added: once for all blocks of a sweep."""
+        matrix = w.reshape(self.n_rows, self.n_columns)
+        if not is_sparse(design):
+            return matrix.astype(dtype, copy=False), None
+        by_feature = np.ascontiguousarray(matrix[:, : self.n_features].T, dtype=dtype)
+        return by_feature.T, matrix[:, self.n_features].astype(dtype) if self.fit_intercept else None
+
+    def scores(self, prepared, X, out) -> np.ndarray:
+        matrix, intercept = prepared
         own = out[:, self.own_classes]
-        if sparse.issparse(X):
-            times(X, matrix[:, : self.n_features], own)
-            if self.fit_intercept:
-                own += matrix[:, self.n_features]
-        else:
-            times(X, matrix, own)
+        times(X, matrix, own)
+        if intercept is not None:
+            own += intercept
         if self.n_rows == 1:
             out[:, 0] = 0.0
         return out
 
-    def tangent(self, w, v, X, out) -> np.ndarray:
-        return self.scores(v, X, out)
+    def tangent(self, prepared, X, out) -> np.ndarray:
+        return self.scores(prepared, X, out)
 
-    def adjoint(self, w, g, X) -> np.ndarray:
+    def adjoint(self, g, X) -> np.ndarray:
         g = g[:, self.own_classes]
-        if not sparse.issparse(X):
+        if not is_sparse(X):
             return transposed_times(X, g).ravel()
         out = np.empty((self.n_rows, self.n_columns), X.dtype)
         out[:, : self.n_features] = transposed_times(X, g)
@@ -110,11 +115,15 @@ class Temperature:
     def n_parameters(self) -> int:
         return 1
 
-    def scores(self, w, X, out) -> np.ndarray:
-        return np.multiply(w[0], X, out=out)
+    def prepare(self, w, design, dtype) -> float:
+        """β."""
+        return float(w[0])
 
-    def tangent(self, w, v, X, out) -> np.ndarray:
-        return np.multiply(v[0], X, out=out)
+    def scores(self, prepared, X, out) -> np.ndarray:
+        return np.multiply(prepared, X, out=out)
 
-    def adjoint(self, w, g, X) -> np.ndarray:
+    def tangent(self, prepared, X, out) -> np.ndarray:
+        return np.multiply(prepared, X, out=out)
+
+    def adjoint(self, g, X) -> np.ndarray:
         return np.array([np.vdot(g, X)])

@@ -75,6 +75,12 @@ class InMemory:
         some.weights = self.weights[mask]
         return some
 
+    def reweighted(self, factors: np.ndarray) -> "InMemory":
+        """The same rows, each with its weight times a factor."""
+        same = InMemory(self.design, self.target, self.weights, self.offset)
+        same.weights = self.weights * factors
+        return same
+
     @cached_property
     def blocks(self) -> list[Block]:
         """The grid: about 4 MB of rows, scores and probabilities a block."""
