@@ -15,6 +15,9 @@ sigmoid       Σ p log p + (1 − p) log (1 − p)     p (1 − p) ∘ v; a box,
 
 Sparsemax and α-entmax have kinks where the support changes; there ``jvp`` is an element of the generalised Jacobian.
 
+With σ = Σ q and q̂ = q / σ the Jacobian of α-entmax is σ (diag q̂ − q̂ q̂ᵀ): that of a softmax whose distribution is the
+tilted q̂, in a row that weighs σ times as much. So whatever is built for the Hessian of softmax serves them all.
+
 All links are immutable values. Arrays are (n, K), one distribution a row, float32 or float64.
 
 References
@@ -26,7 +29,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
-from scipy.special import expit, xlog1py, xlogy
+from scipy.special import expit, hyp2f1, xlog1py, xlogy
 
 from sksoft.kernels import projections, rowwise
 
@@ -56,6 +59,10 @@ class Link(Protocol):
         """weightᵢ · J(pᵢ) vᵢ for each row, J the Jacobian of the link written in p."""
         ...
 
+    def tilted(self, proba: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """q̂ (n, K) and σ (n,) with J(p) = σ (diag q̂ − q̂ q̂ᵀ), None for ones; p and None off the simplex."""
+        ...
+
     def max_entropy(self, n_classes: int) -> float:
         """The largest value of −Ω over the domain."""
         ...
@@ -81,6 +88,9 @@ class Softmax:
 
     def jvp(self, proba, vectors, *, weights=None, out=None):
         return rowwise.softmax_jvp_rows(proba, vectors, weights=weights, out=out)
+
+    def tilted(self, proba):
+        return proba, None
 
     def max_entropy(self, n_classes):
         return float(np.log(n_classes))
@@ -118,6 +128,39 @@ class Entmax:
         slack = -np.expm1((self.alpha - 1.0) * np.log(highest)) / (self.alpha * (self.alpha - 1.0))
         return top + ((1.0 - 1.0 / self.alpha) * expected + slack)
 
+    def label_losses(self, scores, proba, codes):
+        """The Fenchel–Young loss of labels y, (n,), from scores and the p(s) they give.
+
+        With θ the score from which p > 0 and ε = 1 − p_y, from the conditions of optimality::
+
+            L = Σ_{k≠y} pₖᵅ / α + ∫₀ᵉ u (1 − u)^(α−2) du + [θ − s_y]₊,       pₖ^(α−1) = (α − 1) [sₖ − θ]₊
+
+        where every term is positive: nothing cancels in rows that are nearly right, whose loss is of order ε².
+        """
+        own, beta = (np.arange(len(codes)), codes), self.alpha - 1.0
+        # (α − 1)(max s − θ), and then (α − 1)(sₖ − θ)
+        height = proba.max(axis=1).astype(np.float64) ** beta
+        powers = beta * (scores - scores.max(axis=1, keepdims=True)) + height[:, None]
+        below = np.maximum(-powers[own], 0.0) / beta
+        powers[own] = 0.0
+        np.maximum(powers, 0.0, out=powers)
+        others = np.where(np.arange(proba.shape[1]) == codes[:, None], 0.0, proba)
+        missing = others.sum(axis=1, dtype=np.float64)
+        wrong = np.einsum("ij,ij->i", others, powers) / self.alpha
+        return wrong + self._missing_loss(missing, proba[own].astype(np.float64)) + below
+
+    def _missing_loss(self, missing, p):
+        """∫₀ᵉ u (1 − u)^(α−2) du where ε is `missing` and p = 1 − ε, each without the rounding of the other."""
+        alpha, beta = self.alpha, self.alpha - 1.0
+        if alpha == 2.0:
+            return 0.5 * missing**2
+        if alpha == 1.5:
+            root = np.sqrt(p)
+            return (2.0 / 3.0) * (missing / (1.0 + root)) ** 2 * (2.0 + root)
+        small = np.minimum(missing, 0.5)
+        near = 0.5 * small**2 * hyp2f1(2.0, 1.0 - beta, 3.0, small)
+        return np.where(missing < 0.5, near, 1.0 / (alpha * beta) - p**beta / beta + p**alpha / alpha)
+
     def negentropy(self, proba):
         return self.negentropy_terms(proba).sum(axis=1)
 
@@ -128,6 +171,18 @@ class Entmax:
 
     def jvp(self, proba, vectors, *, weights=None, out=None):
         return projections.entmax_jvp_rows(proba, vectors, alpha=self.alpha, weights=weights, out=out)
+
+    def tilted(self, proba):
+        q = np.zeros_like(proba)
+        if self.alpha == 2.0:
+            np.greater(proba, 0.0, out=q, casting="unsafe")
+        elif self.alpha == 1.5:
+            np.sqrt(proba, out=q)
+        else:
+            np.power(proba, 2.0 - self.alpha, out=q, where=proba > 0.0)
+        total = q.sum(axis=1, dtype=np.float64)
+        q /= total[:, None].astype(q.dtype)
+        return q, total
 
     def max_entropy(self, n_classes):
         return (1.0 - n_classes ** (1.0 - self.alpha)) / (self.alpha * (self.alpha - 1.0))
@@ -156,6 +211,9 @@ class Sigmoid:
         if weights is not None:
             product *= np.asarray(weights)[:, None]
         return product
+
+    def tilted(self, proba):
+        return proba, None
 
     def max_entropy(self, n_classes):
         return float(n_classes * np.log(2.0))

@@ -14,7 +14,7 @@ import numpy as np
 
 from sksoft.kernels import rowwise
 from sksoft.kernels.blocks import scratch
-from sksoft.objective.links import Link, Softmax
+from sksoft.objective.links import Entmax, Link, Softmax
 from sksoft.objective.targets import Labels, SmoothedLabels, SoftLabels, SparseSoftLabels, Target
 
 
@@ -66,7 +66,10 @@ class FenchelYoung:
         predicted = self.link.predict(scores, out=residual)
         if proba is not None:
             proba[...] = predicted
-        losses = self.link.conjugate(seen, predicted) + target.negentropy(self.link) - target.inner(seen)
+        if isinstance(self.link, Entmax) and isinstance(target, Labels):
+            losses = self.link.label_losses(seen, predicted, target.codes)
+        else:
+            losses = self.link.conjugate(seen, predicted) + target.negentropy(self.link) - target.inner(seen)
         target.subtract_from(predicted, on_simplex=self.link.on_simplex)
         predicted *= weights[:, None]
         return float(np.dot(weights, losses))

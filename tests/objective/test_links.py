@@ -72,6 +72,40 @@ def test_jvp_is_symmetric_and_weighted(name, scores, rng):
     np.testing.assert_allclose(out, link.jvp(p, v), atol=1e-15)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", SIMPLEX)
+def test_jacobian_is_that_of_a_softmax_with_tilted_distributions(name, scores, rng, dtype):
+    link = ALL[name]
+    p, v = link.predict(scores).astype(dtype), rng.normal(size=scores.shape).astype(dtype)
+    tilted, scale = link.tilted(p)
+    assert tilted.dtype == dtype
+    np.testing.assert_allclose(tilted.sum(axis=1), 1.0, rtol=1e-6)
+    product = LINKS["softmax"].jvp(tilted, v, weights=np.ones(len(p)) if scale is None else scale)
+    np.testing.assert_allclose(product, link.jvp(p, v), atol=1e-13 if dtype == "float64" else 1e-5)
+
+
+@pytest.mark.parametrize("name", SIMPLEX)
+def test_a_certain_row_has_exactly_no_curvature(name):
+    tilted, scale = ALL[name].tilted(np.eye(3, dtype=np.float32))
+    np.testing.assert_array_equal(tilted, np.eye(3))
+    assert scale is None or (scale == 1.0).all()
+
+
+@pytest.mark.parametrize("name", [name for name in SIMPLEX if name != "softmax"])
+def test_terms_of_the_negentropy_have_one_sign_and_add_up(name, rng):
+    link, p = ALL[name], rng.dirichlet(np.ones(6), size=20)
+    terms = link.negentropy_terms(p)
+    assert (terms <= 0.0).all()
+    definition = ((p**link.alpha).sum(axis=1) - 1.0) / (link.alpha * (link.alpha - 1.0))
+    np.testing.assert_allclose(terms.sum(axis=1), definition, rtol=1e-12)
+
+
+def test_entmax_near_one_has_the_entropies_of_softmax(rng):
+    p = rng.dirichlet(np.ones(6), size=20)
+    near = Entmax(1.0 + 1e-9).negentropy(p)
+    np.testing.assert_allclose(near, LINKS["softmax"].negentropy(p), rtol=1e-8)
+
+
 @pytest.mark.parametrize("alpha", [1.0, 2.5, -1.0])
 def test_entmax_outside_its_range_is_an_error(alpha):
     with pytest.raises(ValueError, match=r"'alpha' parameter of Entmax must be in \(1, 2\]"):

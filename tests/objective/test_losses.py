@@ -90,17 +90,18 @@ def test_scores_far_from_zero_change_nothing(name, rng):
     np.testing.assert_allclose(far_residual, residual, atol=1e-15)
 
 
-@pytest.mark.parametrize("alpha", [1.2, 1.5, 2.0])
-@pytest.mark.parametrize("margin", [0.3, 0.9, 30.0])
-def test_loss_of_sparse_links_at_fifty_digits(alpha, margin):
-    """Scores (margin, 0, −1) of a label 0: by bisection for the threshold, and exactly 0 beyond 1 / (α − 1)."""
-    scores = np.array([[margin, 0.0, -1.0]])
-    value, residual, _ = evaluate(Entmax(alpha), scores, Labels(np.array([0]), 3), np.ones(1))
-    if margin > 1.0 / (alpha - 1.0):
-        assert value == 0.0
-        assert not residual.any()
-        return
-    with mpmath.workdps(50):
+@pytest.mark.parametrize("alpha", [1.1, 1.2, 1.5, 1.8, 2.0])
+@pytest.mark.parametrize("label", [0, 2])
+@pytest.mark.parametrize("short", [1e-6, 1e-3, 0.1, 0.7])
+def test_loss_of_sparse_links_at_fifty_digits(alpha, label, short):
+    """Scores that fall short of the margin 1 / (α − 1) for certainty: by bisection for the threshold.
+
+    The loss of the label that is nearly certain is of the order of short² or less, and right to the rounding of the
+    distance from the margin.
+    """
+    scores = np.array([[1.0 / (alpha - 1.0) - short, 0.0, -0.2]])
+    value, residual, _ = evaluate(Entmax(alpha), scores, Labels(np.array([label]), 3), np.ones(1))
+    with mpmath.workdps(90):
         a = mpmath.mpf(alpha)
         x = [(a - 1) * mpmath.mpf(s) for s in scores[0]]
 
@@ -108,14 +109,23 @@ def test_loss_of_sparse_links_at_fifty_digits(alpha, margin):
             return [max(v - t, mpmath.mpf(0)) ** (1 / (a - 1)) for v in x]
 
         low, high = x[0] - 1, x[0]
-        for _ in range(170):
+        for _ in range(290):
             middle = (low + high) / 2
             low, high = (middle, high) if mpmath.fsum(entries(middle)) > 1 else (low, middle)
         p = entries(low)
         negentropy = (mpmath.fsum(v**a for v in p) - 1) / (a * (a - 1))
-        expected = mpmath.fsum(v * s for v, s in zip(p, scores[0])) - negentropy - scores[0, 0]
-    np.testing.assert_allclose(value, float(expected), rtol=1e-13, atol=1e-16)
-    np.testing.assert_allclose(residual[0], [float(v) - (k == 0) for k, v in enumerate(p)], atol=1e-15)
+        expected = mpmath.fsum(v * s for v, s in zip(p, scores[0])) - negentropy - scores[0, label]
+        gradient = [float(v - (k == label)) for k, v in enumerate(p)]
+    np.testing.assert_allclose(value, float(expected), rtol=1e-14 + 1e-14 / (short * (alpha - 1.0)), atol=1e-45)
+    np.testing.assert_allclose(residual[0], gradient, atol=1e-15)
+
+
+@pytest.mark.parametrize("alpha", [1.2, 1.5, 2.0])
+def test_beyond_the_margin_sparse_links_have_exactly_no_loss(alpha):
+    scores = np.array([[30.0, 0.0, -1.0]])
+    value, residual, _ = evaluate(Entmax(alpha), scores, Labels(np.array([0]), 3), np.ones(1))
+    assert value == 0.0
+    assert not residual.any()
 
 
 def test_sparse_targets_of_many_classes_are_written_out_a_block_at_a_time(rng):
