@@ -8,7 +8,7 @@ temperature τ is divided out: with V = W scale / τ the scores are z / τ = X̃
 so ``temperature=τ`` with a ridge is exactly C / τ². f are the penalty factors of features times those of classes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -83,9 +83,20 @@ class Problem:
         return Dense.standardised(self.X, self.weights, intercept=self.fit_intercept, keep=keep)
 
     @cached_property
-    def objective(self) -> Objective:
+    def batches(self) -> InMemory:
+        """The rows in the coordinates of the fit."""
         offset = None if self.offset is None else self.offset / self.temperature
-        batches = InMemory(self.design, self.target, self.weights, offset)
+        return InMemory(self.design, self.target, self.weights, offset)
+
+    def with_strength(self, strength: float) -> "Problem":
+        """The same data, and the same copies of them, under another penalty."""
+        other = replace(self, strength=strength)
+        other.__dict__.update(design=self.design, batches=self.batches)
+        return other
+
+    @cached_property
+    def objective(self) -> Objective:
+        batches = self.batches
         ridge = self.strength * self.factors * (self.temperature / self.design.scale) ** 2
         keep_bytes = min(KEEP_BYTES, self._budget)
         return Objective(
@@ -133,8 +144,11 @@ class Problem:
             w = newton_cg(sketch, w, tol=SKETCH_TOL, max_iter=SKETCH_ITER, sketch=True).w
         return w
 
-    def solve(self, w: np.ndarray | None, *, solver: str, tol: float, max_iter: int, callback=None) -> Solution:
-        """Minimise from w, or from :meth:`start`."""
+    def solve(
+        self, w: np.ndarray | None, *, solver: str, tol: float, max_iter: int, callback=None, ladder=None
+    ) -> Solution:
+        """Minimise from w, or from :meth:`start`; `ladder` is that of a problem much like this one, solved before."""
         w = self.start() if w is None else w
-        minimise = {"newton-cg": newton_cg, "lbfgs": lbfgs}[solver]
-        return minimise(self.objective, w, tol=tol, max_iter=max_iter, callback=callback)
+        if solver == "lbfgs":
+            return lbfgs(self.objective, w, tol=tol, max_iter=max_iter, callback=callback)
+        return newton_cg(self.objective, w, tol=tol, max_iter=max_iter, callback=callback, ladder=ladder)

@@ -16,6 +16,8 @@ from sksoft.kernels.blocks import serial_blas
 from sksoft.linear import online
 from sksoft.linear.annealing import TEMPERATURE_CONSTRAINTS, fixed_temperature
 from sksoft.linear.batch_targets import weight_before_class_weights
+from sksoft.linear.fit_progress import CallbackSupportMixin, FitProgress
+from sksoft.linear.path import RegularizationPath, path
 from sksoft.linear.problem import Problem, link_named
 from sksoft.linear.target_input import TARGET_CONSTRAINTS, require_labels, resolve_targets
 from sksoft.linear.warm_start import carry_over
@@ -32,7 +34,7 @@ PROVED = [
 ]
 
 
-class SoftmaxRegression(ClassifierMixin, BaseEstimator):
+class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     r"""Multinomial logistic regression whose optimum comes with a proof.
 
     Class k has probability exp(zₖ) / Σⱼ exp(zⱼ) with scores z = W x + b. The fit minimises, over W and b,
@@ -241,14 +243,22 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         """
         previous = dict(vars(self)) if self.warm_start and hasattr(self, "coef_") else None
         problem = self._problem(X, y, sample_weight, offset)
+        progress = FitProgress(self, problem, X, y, sample_weight)
         with serial_blas():
             start = None if previous is None else self._carried_over(problem, previous)
-            solver = "newton-cg" if self.solver == "auto" else self.solver
-            solution = problem.solve(start, solver=solver, tol=self.tol, max_iter=self.max_iter)
-        self._unpack(solution, problem)
+            self._solve(problem, start, progress.hook)
         self.__dict__.pop("online_state_", None)
-        self._warn(problem.strength == 0.0 and problem.objective.separates(solution.w))
+        progress.close()
         return self
+
+    def _solve(self, problem: Problem, start: np.ndarray | None, callback=None, ladder=None) -> None:
+        """Fit a problem from a start and with a ladder of preconditioners, or from the usual ones."""
+        solver = "newton-cg" if self.solver == "auto" else self.solver
+        solution = problem.solve(
+            start, solver=solver, tol=self.tol, max_iter=self.max_iter, callback=callback, ladder=ladder
+        )
+        self._unpack(solution, problem)
+        self._warn(problem.strength == 0.0 and problem.objective.separates(solution.w))
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -281,6 +291,24 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         for name in PROVED:
             self.__dict__.pop(name, None)
         return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit_path(self, X, y, Cs, sample_weight=None, offset=None) -> RegularizationPath:
+        """Fit for several C, each from the solution of the C before; the model itself stays as it was.
+
+        Parameters
+        ----------
+        X, y, sample_weight, offset
+            As in ``fit``.
+        Cs : array-like of shape (m,)
+            Numbers in (0, inf], in any order.
+
+        Returns
+        -------
+        path : RegularizationPath
+            ``Cs, coefs, intercepts, objectives, gaps, n_iter, n_passes, converged``, one entry for each C.
+        """
+        return path(self, X, y, Cs, sample_weight=sample_weight, offset=offset)
 
     def sparsify(self):
         """Store ``coef_`` as a CSR matrix, which predicts the same: less memory where more than half is zero.
@@ -407,7 +435,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
                 f" tol={self.tol:g}. Raise max_iter={self.max_iter}, scale the features, or lower C={self.C:g}."
             )
         if message:
-            warnings.warn(message, ConvergenceWarning, stacklevel=3)
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)
 
     def decision_function(self, X, offset=None):
         """Scores z = W x + b + offset, not yet divided by the temperature.

@@ -69,6 +69,11 @@ class Ladder:
             self.builds.append(level)
         return self._metric
 
+    def moved_to(self, rungs: Sequence[Rung]) -> "Ladder":
+        """The ladder for a problem much like the one before, which starts on this rung and with this metric."""
+        self.rungs = rungs
+        return self
+
     def allowance(self, cost: float) -> int:
         """Products, each of a modelled cost, after which a next rung pays: a step should end there."""
         dearer = [rung.entry * rung.cost - self._spent for rung in self.rungs[self.level + 1 :]]

@@ -125,6 +125,7 @@ def newton_cg(
     max_iter: int,
     sketch: bool = False,
     callback: Callable[[int, Point], object] | None = None,
+    ladder: Ladder | None = None,
 ) -> Solution:
     """Minimise a convex objective from `w`.
 
@@ -140,21 +141,24 @@ def newton_cg(
         Stop as soon as a rough bound says so, without a proof or a last step: for a start.
     callback : (n_iter, point) → object, optional
         Called at the start and after every step; a true result stops the solver.
+    ladder : Ladder, optional
+        Of a problem much like this one, solved before; it is moved on.
 
     Returns
     -------
     solution : Solution
     """
-    return _Run(objective, w, tol, max_iter, sketch, callback).solve()
+    return _Run(objective, w, tol, max_iter, sketch, callback, ladder).solve()
 
 
 class _Run:
     """The state of one minimisation."""
 
-    def __init__(self, objective, w, tol, max_iter, sketch, callback):
+    def __init__(self, objective, w, tol, max_iter, sketch, callback, ladder):
         self.objective, self.tol, self.max_iter, self.sketch, self.callback = objective, tol, max_iter, sketch, callback
         self.rough, self.rough_products = objective.rough, objective.rough
-        self.ladder, self.damping = Ladder(objective.rungs), Damping(objective.damping_scale)
+        self.ladder = Ladder(objective.rungs) if ladder is None else ladder.moved_to(objective.rungs)
+        self.damping = Damping(objective.damping_scale)
         self.active_share, self.last_start = ACTIVE_SHARE, None
         self.n_iter, self.n_products, self.n_passes = 0, 0, 1.0
         self.stationarity = np.inf

@@ -1,0 +1,25 @@
+"""A ladder that goes from problem to problem keeps its rung and its metric."""
+
+from dataclasses import dataclass
+
+from sksoft.solvers.ladder import Ladder, Rung
+
+
+@dataclass
+class Curvature:
+    amount: float
+
+
+def rungs(names):
+    return [Rung(lambda curvature, name=name: name, cost=1.0, entry=1.0, patience=4.0) for name in names]
+
+
+def test_a_ladder_moved_on_keeps_metric_and_rung_until_they_are_stale():
+    ladder = Ladder(rungs("ab"))
+    assert ladder.metric(Curvature(1.0)) == "a"
+    ladder.charge(2, 1.0)
+    assert ladder.metric(Curvature(1.0)) == "b"
+    moved = ladder.moved_to(rungs("AB"))
+    assert moved.metric(Curvature(1.2)) == "b"
+    assert moved.metric(Curvature(2.0)) == "B"
+    assert moved.builds == [0, 1, 1]
