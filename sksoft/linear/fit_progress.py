@@ -17,6 +17,8 @@ stops the fit, with ``stopped_by_ = 'callback'``.
     (True, True)
 """
 
+from typing import Any
+
 import numpy as np
 
 try:
@@ -71,7 +73,7 @@ class FitProgress:
     def __init__(self, model, problem, X, y, sample_weight):
         self._model, self._problem, self._step = model, problem, None
         self._data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
-        self._context = None
+        self._context: Any = None
         if hasattr(model, "_init_callback_context"):
             self._context = model._init_callback_context(max_subtasks=model.max_iter + 1)
             self._context.call_on_fit_task_begin(estimator=model, **self._data)

@@ -71,7 +71,8 @@ def path(model, X, y, Cs, *, sample_weight=None, offset=None) -> RegularizationP
     fits: list = [None] * len(Cs)
     model = clone(model)
     problem = model._problem(X, y, sample_weight, offset)
-    weight, ladder, solved = float(problem.weights.sum()), None, []
+    weight, ladder = float(problem.weights.sum()), None
+    solved: list = []
     for at in np.argsort(Cs, kind="stable"):
         here = problem.with_strength(0.0 if np.isinf(Cs[at]) else 1.0 / (Cs[at] * weight))
         ladder = Ladder(here.objective.rungs) if ladder is None else ladder

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from sksoft.linear.continuation import along_alpha
 from sksoft.objective.batches import InMemory
 from sksoft.objective.design import Dense, Sparse
 from sksoft.objective.links import LINKS, Entmax, Link, Softmax
@@ -128,7 +129,7 @@ class Problem:
         return coef, intercept if self.fit_intercept else np.zeros_like(intercept)
 
     def start(self) -> np.ndarray:
-        """No coefficients, and intercepts that give each class its share; of many rows, the optimum of a quarter."""
+        """Intercepts that give each class its share; then the optimum of a quarter of many rows, or of easier links."""
         shares = np.maximum(self.objective.batches.class_shares(), np.finfo(float).tiny)
         scores = self.scores
         if isinstance(self.link, Softmax):
@@ -142,7 +143,7 @@ class Problem:
         if self.objective.rough and enough and self.design.keep:
             sketch = self.objective.sample(SKETCH_SHARE)
             w = newton_cg(sketch, w, tol=SKETCH_TOL, max_iter=SKETCH_ITER, sketch=True).w
-        return w
+        return along_alpha(self.objective, w)
 
     def solve(
         self, w: np.ndarray | None, *, solver: str, tol: float, max_iter: int, callback=None, ladder=None

@@ -2,6 +2,7 @@
 
 import warnings
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -22,7 +23,10 @@ from sksoft.linear.problem import Problem, link_named
 from sksoft.linear.target_input import TARGET_CONSTRAINTS, require_labels, resolve_targets
 from sksoft.linear.warm_start import carry_over
 from sksoft.objective.links import Softmax
+from sksoft.objective.saturation import saturation
 
+# Rows with a shorter gradient p − t have stopped to teach.
+SATURATED = 1e-3
 # Squares of features stay finite up to here, and sums of many of them.
 LARGEST = 1e100
 
@@ -30,7 +34,7 @@ LARGEST = 1e100
 # What a fit knows of its solution, and batches do not.
 PROVED = [
     *("objective_", "gap_", "certificate_", "bound_", "gradient_norm_"),
-    *("converged_", "stopped_by_", "n_iter_", "n_passes_"),
+    *("converged_", "stopped_by_", "n_iter_", "n_passes_", "saturation_"),
 ]
 
 
@@ -115,6 +119,8 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Steps taken.
     n_passes_ : float
         Sweeps over the data: evaluations, and Hessian products by their share of the rows.
+    saturation_ : float in [0, 1]
+        Share of the weight in rows with ‖p − t‖₂ < 0.001: they hardly move the fit any more.
     seen_weight_ : ndarray of shape (K,)
         Weight of each class in the targets of all rows seen, by ``fit`` or by all calls of ``partial_fit``; with
         ``class_weight='balanced'`` before the class weights.
@@ -152,6 +158,8 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     >>> model.converged_, model.certificate_, bool(model.gap_ <= 1e-6 * model.objective_)
     (True, 'gap', True)
     """
+
+    coef_: Any  # an array, or a CSR matrix after sparsify()
 
     _parameter_constraints = {
         "C": [Interval(Real, 0, None, closed="right")],
@@ -258,6 +266,7 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             start, solver=solver, tol=self.tol, max_iter=self.max_iter, callback=callback, ladder=ladder
         )
         self._unpack(solution, problem)
+        self.saturation_ = saturation(problem.objective, solution.w, SATURATED)
         self._warn(problem.strength == 0.0 and problem.objective.separates(solution.w))
 
     @fit_context(prefer_skip_nested_validation=True)

@@ -14,6 +14,7 @@ in the one and a product with the rows of a gradient in the other; or it is comp
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from scipy import sparse
@@ -100,7 +101,7 @@ class Dense:
     """
 
     # Scores stand class by class, as a product with columns delivers them.
-    score_order = "F"
+    score_order: Literal["C", "F"] = "F"
 
     def __init__(self, X, centre=None, scale=None, *, ones: bool = False, keep: bool = True):
         self.X, self.centre, self.scale, self.ones, self.keep = X, centre, scale, ones, keep
@@ -206,7 +207,7 @@ class Sparse:
         Whether a float32 copy of the values may be kept.
     """
 
-    score_order = "C"
+    score_order: Literal["C", "F"] = "C"
 
     def __init__(self, X, *, keep: bool = True):
         self.X, self.keep = X, keep

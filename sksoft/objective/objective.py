@@ -156,12 +156,9 @@ class Objective:
     @cached_property
     def _proba(self) -> np.ndarray | None:
         """Buffer (n, K) of the distributions at the point evaluated last, or None where it would be too large."""
-        size = self.product_dtype.itemsize * self._shape[0] * self._shape[1]
-        return (
-            np.empty(self._shape, self.product_dtype, self.batches.design.score_order)
-            if size <= self._keep_bytes
-            else None
-        )
+        if self.product_dtype.itemsize * self._shape[0] * self._shape[1] > self._keep_bytes:
+            return None
+        return np.empty(self._shape, self.product_dtype, order=self.batches.design.score_order)
 
     @cached_property
     def moments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

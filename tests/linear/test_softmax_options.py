@@ -117,6 +117,28 @@ def test_sparse_links_are_fitted_to_their_gap_and_give_zeros(iris, link):
     assert np.isneginf(model.predict_log_proba(X)).sum() == (proba == 0.0).sum()
 
 
+@pytest.mark.parametrize("link", ["sparsemax", "entmax15"])
+def test_sparse_links_converge_where_classes_are_nearly_separated(link):
+    """Newton alone crosses kinks from far away, 100 steps and no end."""
+    X, y = load_digits(return_X_y=True)
+    model = SoftmaxRegression(C=100.0, link=link).fit(X, y)
+    assert model.converged_
+    assert model.gap_ <= 1e-6 * model.objective_
+
+
+@pytest.mark.parametrize("link", ["softmax", "sparsemax"])
+def test_saturation_is_the_weight_of_rows_without_a_gradient(iris, link):
+    X, y = iris
+    weights = np.arange(len(y)) % 3
+    shares = []
+    for temperature in (0.5, 0.01):
+        model = SoftmaxRegression(link=link, temperature=temperature).fit(X, y, sample_weight=weights)
+        missing = np.linalg.norm(model.predict_proba(X) - np.eye(3)[np.unique(y, return_inverse=True)[1]], axis=1)
+        shares.append(model.saturation_)
+        assert shares[-1] == pytest.approx(weights[missing < 1e-3].sum() / weights.sum(), abs=1e-12)
+    assert 0.0 < shares[0] < shares[1] < 1.0
+
+
 def test_alpha_of_one_is_softmax(iris):
     X, y = iris
     np.testing.assert_array_equal(SoftmaxRegression(link=1.0).fit(X, y).coef_, SoftmaxRegression().fit(X, y).coef_)

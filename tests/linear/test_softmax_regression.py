@@ -192,7 +192,7 @@ def test_warm_start_at_the_solution_takes_no_time():
     model.fit(X, y)
     assert model.n_iter_ <= 1 < first
     np.testing.assert_allclose(model.coef_, coef, atol=1e-6)
-    with pytest.raises(ValueError, match="warm_start=True needs the classes and features of the previous fit"):
+    with pytest.raises(ValueError, match="warm_start=True needs the 64 features of the previous fit, or names"):
         model.fit(X[:, :10], y)
 
 
