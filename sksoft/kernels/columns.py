@@ -55,9 +55,7 @@ def advance_columns(stack, lengths, *, step, state):
     -------
     state : ndarray (N, L)
     """
-    total = np.zeros(state.shape)
-    for direction, length in zip(stack, lengths.T):
-        total += length * direction
+    total = np.einsum("kil,lk->il", stack, lengths, dtype=np.float64)
     step[...] = total
     state[...] = state + total
     return state

@@ -11,8 +11,12 @@ For a label, t = 0 or 1, one of the two terms of each is zero: nothing cancels w
 
 import numpy as np
 
+from sksoft.kernels.blocks import row_blocks
 from sksoft.kernels.registry import kernel
 from sksoft.kernels.rowwise import quietly
+
+# Intermediate arrays of the reference: larger ones leave the cache, and are fetched from the system each time.
+CACHED_BYTES = 1 << 16
 
 
 @kernel()
@@ -39,10 +43,18 @@ def sigmoid_loss_columns(scores, targets, weights, positive, negative, *, residu
     values : ndarray (L,), float64
         In nats: ``Σ_i weights_i (positive_l t softplus(−z) + negative_l (1 − t) softplus(z))``.
     """
+    values = np.zeros(scores.shape[1])
+    for rows in row_blocks(scores.shape[0], 8 * scores.shape[1], CACHED_BYTES):
+        values += _loss_block(
+            scores[rows], targets[rows], weights[rows, None], positive, negative, residual[rows], curvature[rows]
+        )
+    return values
+
+
+def _loss_block(scores, targets, weights, positive, negative, residual, curvature):
     z, t = np.asarray(scores, dtype=np.float64), np.asarray(targets, dtype=np.float64)
-    row_weights = weights[:, None]
-    for_positive = row_weights * (t * positive)
-    for_negative = row_weights * ((1.0 - t) * negative)
+    for_positive = weights * (t * positive)
+    for_negative = weights * ((1.0 - t) * negative)
     both = for_positive + for_negative
     exps = np.abs(z)
     np.exp(np.negative(exps, out=exps), out=exps)
