@@ -130,11 +130,11 @@ def full(sample: Sample, penalty: np.ndarray) -> Metric:
         shared = H.reshape(rows, columns, rows, columns)
         for column in np.flatnonzero(unpenalised):
             shared[:, column, :, column] += np.einsum("kk->", shared[:, column, :, column]) / rows**2
-    factor = linalg.cho_factor(_safe(H, sample.X.dtype), lower=True, overwrite_a=True, check_finite=False)
+    factor = _factor(H, SINGLE_JITTER if sample.X.dtype == np.float32 else JITTER)
 
     def solve(r):
         r = _centred(r.reshape(rows, columns), unpenalised).ravel()
-        z = linalg.cho_solve(factor, r, check_finite=False)
+        z = linalg.cho_solve((factor, True), r, check_finite=False)
         return _centred(z.reshape(rows, columns), unpenalised).ravel()
 
     return solve
@@ -167,10 +167,8 @@ def _weighted_gram(X, weights: np.ndarray) -> np.ndarray:
 
 
 def _gram_of(B) -> np.ndarray:
-    """BᵀB by a symmetric rank-m update."""
-    syrk = linalg.blas.ssyrk if B.dtype == np.float32 else linalg.blas.dsyrk
-    lower = syrk(1.0, B.T, lower=True)
-    return np.tril(lower) + np.tril(lower, -1).T
+    """BᵀB, which NumPy computes by a symmetric update."""
+    return B.T @ B
 
 
 def _raise_diagonal(metric: np.ndarray, least: np.ndarray) -> None:
@@ -185,6 +183,22 @@ def _safe(metric: np.ndarray, dtype) -> np.ndarray:
     diagonal *= 1.0 + (SINGLE_JITTER if dtype == np.float32 else JITTER)
     diagonal[diagonal <= 0.0] = 1.0
     return metric
+
+
+def _factor(metric: np.ndarray, jitter: float) -> np.ndarray:
+    """The lower Cholesky factor, with the diagonal raised by `jitter`, and by more until the metric is positive.
+
+    Where classes are separated and nothing is penalised, all curvature is of the size of its own rounding.
+    """
+    diagonal = np.einsum("ii->i", metric)
+    own = np.where(diagonal > 0.0, diagonal, 1.0)
+    while jitter <= 100.0 * len(metric):  # a matrix whose diagonal dominates is positive
+        diagonal[...] = own * (1.0 + jitter)
+        factor, info = linalg.lapack.dpotrf(metric, lower=True)
+        if info == 0:
+            return factor
+        jitter *= 100.0
+    raise linalg.LinAlgError("The metric is not finite.")
 
 
 def _inverse(metric: np.ndarray) -> np.ndarray:

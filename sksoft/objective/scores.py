@@ -73,7 +73,7 @@ class Linear:
         """Coefficients (rows, p) and intercepts (rows,), zero where none is fitted."""
         matrix = w.reshape(self.n_rows, self.n_columns)
         intercept = matrix[:, self.n_features].copy() if self.fit_intercept else np.zeros(self.n_rows)
-        return np.ascontiguousarray(matrix[:, : self.n_features]), intercept
+        return matrix[:, : self.n_features].copy(), intercept
 
     def prepare(self, w, design, dtype) -> tuple[np.ndarray, np.ndarray | None]:
         """W as ``scores`` multiplies it, and b where it is added: once for all blocks of a sweep."""

@@ -85,6 +85,15 @@ def test_tangent_and_adjoint_of_linear_scores_are_transposes(rng, n_classes, int
     assert scores.spread(1.0).sum() == scores.n_rows * 7
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_unpacked_coefficients_are_copies(n_classes):
+    scores = Linear(2, n_classes, False)
+    w = np.ones(scores.n_parameters)
+    coef, _ = scores.unpack(w)
+    coef *= 7.0
+    assert (w == 1.0).all()
+
+
 def test_tangent_and_adjoint_of_temperature_are_transposes_and_derivatives(rng):
     scores, Z, g = Temperature(), rng.normal(size=(30, 4)), rng.normal(size=(30, 4))
     w, v = np.array([0.7]), np.array([1.3])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_wine
 
 from sksoft.objective import preconditioners
 from sksoft.objective.preconditioners import Sample
@@ -118,3 +119,18 @@ def test_a_diagonal_metric_shares_with_the_penalty():
     squares, penalty = np.array([[4.0, 0.0, 1.0]]), np.array([[2.0, 2.0, 0.0]])
     apply = preconditioners.diagonal(squares, penalty, share=0.5)
     np.testing.assert_allclose(apply(np.ones(3)), [1 / 4.0, 1 / 2.0, 1.0])
+
+
+def test_curvature_of_the_size_of_its_rounding_is_raised_until_it_is_positive(rng):
+    """Classes all but separated, nothing penalised, columns of one row each: no Cholesky factor at first."""
+    X, codes = load_wine(return_X_y=True)
+    X = np.column_stack([(X - X.mean(axis=0)) / X.std(axis=0), np.ones(len(X))])
+    proba = np.full((len(X), 3), 1e-12)
+    proba[np.arange(len(X)), codes] = 1.0 - 2e-12
+    proba[:3] = 1.0 / 3.0
+    metric = preconditioners.full(Sample(X, proba, np.full(len(X), 1 / len(X))), np.zeros((3, X.shape[1])))
+    r = balanced(rng, np.zeros((3, X.shape[1])))
+    assert np.isfinite(metric(r)).all()
+    assert r @ metric(r) > 0.0
+    raised = preconditioners._factor(np.array([[1.0, 1.5], [1.5, 1.0]]), 1e-8)
+    np.testing.assert_allclose(raised[0, 0], np.sqrt(2.0), rtol=1e-12)
