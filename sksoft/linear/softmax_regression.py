@@ -18,6 +18,7 @@ from sksoft.linear import online
 from sksoft.linear.annealing import TEMPERATURE_CONSTRAINTS, fixed_temperature
 from sksoft.linear.batch_targets import weight_before_class_weights
 from sksoft.linear.fit_progress import CallbackSupportMixin, FitProgress
+from sksoft.linear.inference_diagnoses import Diagnosis, of_fit, term_names
 from sksoft.linear.path import RegularizationPath, path
 from sksoft.linear.problem import Problem, link_named
 from sksoft.linear.target_input import TARGET_CONSTRAINTS, require_labels, resolve_targets
@@ -246,8 +247,9 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If `max_iter` steps did not reach `tol`, with the bound reached; or if, with ``C=np.inf``, the features
-            separate the classes, so that there is no optimum.
+            If `max_iter` steps did not reach `tol`, with the bound reached; or if, with ``C=np.inf`` and softmax, some
+            features separate some classes from others, so that there is no optimum: with the names of both up to 1 000
+            coefficients, and above that for complete separation only, without.
         """
         previous = dict(vars(self)) if self.warm_start and hasattr(self, "coef_") else None
         problem = self._problem(X, y, sample_weight, offset)
@@ -267,7 +269,8 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         )
         self._unpack(solution, problem)
         self.saturation_ = saturation(problem.objective, solution.w, SATURATED)
-        self._warn(problem.strength == 0.0 and problem.objective.separates(solution.w))
+        names = term_names(getattr(self, "feature_names_in_", None), self.n_features_in_)
+        self._warn(of_fit(problem, solution.w, solution.certificate.bound, names, self.classes_))
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -429,13 +432,13 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.n_iter_ = solution.n_iter
         self.n_passes_ = solution.n_passes
 
-    def _warn(self, separated: bool):
+    def _warn(self, separated: Diagnosis | None):
         message = None
-        if separated:
+        if separated is not None:
             self.converged_ = False
             message = (
-                "SoftmaxRegression: the features separate the classes perfectly, so with C=inf the coefficients grow"
-                f" without end; they are where it stopped, after {self.n_iter_} iterations. Use a finite C."
+                f"SoftmaxRegression with C=inf: {separated.message}; they are where it stopped, after {self.n_iter_}"
+                " iterations. Use a finite C."
             )
         elif not self.converged_:
             message = (
