@@ -14,8 +14,10 @@ import numpy as np
 
 from sksoft.kernels import rowwise
 from sksoft.kernels.blocks import scratch
+from sksoft.kernels.sweeps import softmax_hessian_sweep
 from sksoft.objective import preconditioning
 from sksoft.objective.batches import Block
+from sksoft.objective.scores import Linear
 
 # Rows are left out only where at most this share of them stays: else the copy costs more than it saves.
 SPARED = 0.8
@@ -100,10 +102,15 @@ class Curvature:
         scores, link = objective.scores, objective.loss.link
         jvp = rowwise.softmax_jvp_rows if link.on_simplex else link.jvp
         prepared = scores.prepare(v, self.batches.design, dtype)
+        in_tiles = isinstance(scores, Linear) and scores.n_rows > 1 and link.on_simplex and dtype == np.float32
 
         def partial(block: Block):
             with objective.backend():
                 proba, weights = self._rows(block)
+                tiled = block.design.tiled(block.rows) if in_tiles else None
+                if tiled is not None:
+                    rows = block.design.rows(block.rows, dtype)
+                    return (softmax_hessian_sweep(rows, tiled, proba, weights, prepared[0]).ravel(),)
                 X = block.X(dtype)
                 u = scores.tangent(prepared, X, scratch("tangent", proba.shape, dtype, block.design.score_order))
                 return (scores.adjoint(jvp(proba, u, weights=weights, out=u), X),)

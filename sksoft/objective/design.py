@@ -7,9 +7,10 @@ Dense columns are standardised and end in a column of ones where there is an int
 which changes no optimum (a ridge of strength λ on W is one of λ / scale² on W · scale) and puts every column into the
 range of float32 and the intercept out of the way of the rest. Sparse rows stay as they are.
 
-A float64 block is computed each time it is asked for, in a buffer of its thread, and so costs no memory. A float32
-block is a view of two copies of the whole, one row by row and one column by column, for a product with Wᵀ is fastest
-in the one and a product with the rows of a gradient in the other; or it is computed, where `keep` forbids copies.
+A float64 block is a view of a copy where the whole is small; else it is computed each time it is asked for, in a
+buffer of its thread. A float32 block is a view of two copies of the whole, one row by row and one column by column, for
+a product with Wᵀ is fastest in the one and a product with the rows of a gradient in the other; narrow rows also stand
+tile by tile, for kernels that do both at once. Where `keep` forbids copies, every block is computed.
 """
 
 from dataclasses import dataclass
@@ -20,9 +21,14 @@ import numpy as np
 from scipy import sparse
 
 from sksoft.kernels.blocks import BLOCK_BYTES, map_blocks, row_blocks, scratch
+from sksoft.kernels.sweeps import tiles_of
 
 # Blocks of a sweep that reads X once: they fit the second cache.
 SWEEP_BYTES = 1 << 19
+# Standardised float64 copies of up to so many bytes are kept.
+DOUBLE_BYTES = 64 << 20
+# Wider rows gain nothing from tiles: the two products take all the time.
+TILED_COLUMNS = 256
 # Stored entries of a column, on average, that a block of sparse rows should have to repay a gradient of its own.
 ENTRIES_PER_COLUMN = 32
 
@@ -97,7 +103,7 @@ class Dense:
     ones : bool, default=False
         Whether a column of ones follows.
     keep : bool, default=True
-        Whether float32 copies of the whole may be kept.
+        Whether copies of the whole may be kept.
     """
 
     # Scores stand class by class, as a product with columns delivers them.
@@ -105,6 +111,7 @@ class Dense:
 
     def __init__(self, X, centre=None, scale=None, *, ones: bool = False, keep: bool = True):
         self.X, self.centre, self.scale, self.ones, self.keep = X, centre, scale, ones, keep
+        self._tiled: dict[tuple[int, int], np.ndarray] = {}
 
     @classmethod
     def standardised(cls, X, weights: np.ndarray, *, intercept: bool, keep: bool = True) -> "Dense":
@@ -158,7 +165,18 @@ class Dense:
             return self._single[rows]
         if self.centre is None and not self.ones and self.X.dtype == dtype:
             return self.X[rows]
+        if dtype == self.X.dtype == np.float64 and self.keep and self.X.nbytes <= DOUBLE_BYTES:
+            return self._double[rows]
         return self._fill(self.X[rows], scratch("design", (rows.stop - rows.start, self.shape[1]), dtype))
+
+    def tiled(self, rows: slice) -> np.ndarray | None:
+        """Float32 rows tile by tile (``kernels/sweeps.py``); None where rows are wide or no copies allowed."""
+        if not self.keep or self.shape[1] > TILED_COLUMNS:
+            return None
+        key = rows.start, rows.stop
+        if key not in self._tiled:
+            self._tiled[key] = tiles_of(self._single[rows])
+        return self._tiled[key]
 
     def chosen(self, mask: np.ndarray, dtype=np.float32) -> "Dense":
         """The design of some rows, copied."""
@@ -173,23 +191,33 @@ class Dense:
             out[:, :p] = X
         elif out.dtype == np.float64:
             np.subtract(X, self.centre, out=out[:, :p])
-            out[:, :p] /= self.scale
+            out[:, :p] *= self._inverse_scale
         else:
             # the difference in float64, else a far centre would swallow it
             wide = np.subtract(X, self.centre, dtype=np.float64)
-            np.divide(wide, self.scale, out=out[:, :p], casting="same_kind")
+            np.multiply(wide, self._inverse_scale, out=out[:, :p], casting="same_kind")
         if self.ones:
             out[:, p] = 1.0
         return out
 
     @cached_property
+    def _inverse_scale(self) -> np.ndarray:
+        return 1.0 / self.scale
+
+    @cached_property
     def _single(self) -> np.ndarray:
         if self.centre is None and not self.ones and self.X.dtype == np.float32:
             return self.X
-        out = np.empty(self.shape, np.float32)
-        map_blocks(
-            lambda rows: self._fill(self.X[rows], out[rows]), row_blocks(self.shape[0], self.row_bytes, SWEEP_BYTES)
-        )
+        return self._filled(np.float32)
+
+    @cached_property
+    def _double(self) -> np.ndarray:
+        return self._filled(np.float64)
+
+    def _filled(self, dtype) -> np.ndarray:
+        out = np.empty(self.shape, dtype)
+        blocks = row_blocks(self.shape[0], self.row_bytes, SWEEP_BYTES)
+        map_blocks(lambda rows: self._fill(self.X[rows], out[rows]), blocks)
         return out
 
     @cached_property
@@ -248,6 +276,10 @@ class Sparse:
         values = self.X.data[stored].astype(dtype) if data is None else data[stored]
         shape = (rows.stop - rows.start, self.shape[1])
         return sparse.csr_array((values, self.X.indices[stored], indptr - indptr[0]), shape=shape, copy=False)
+
+    def tiled(self, rows: slice) -> None:
+        """Sparse rows have no tiles."""
+        return None
 
     def chosen(self, mask: np.ndarray, dtype=np.float32) -> "Sparse":
         """The design of some rows, copied."""

@@ -4,6 +4,8 @@ Costs are seconds of a reference core, from counts of operations: only their rat
 their position, so that a fit is deterministic and an order of the rows that repeats itself does no harm.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,7 +15,6 @@ from sksoft.kernels import splitmix
 from sksoft.objective import preconditioners
 from sksoft.objective.preconditioners import Sample
 from sksoft.objective.scores import Linear
-from sksoft.solvers.ladder import Rung
 
 # Above this many columns the Gram matrix (and its cube in time) costs more than the products it saves.
 GRAM_COLUMNS = 2000
@@ -33,6 +34,16 @@ PATIENCE, FULL_PATIENCE = 4.0, 1.0
 # Operations a second of the reference core: products, symmetric products, factorisations, eigenvalues.
 PRODUCT_RATE, SYRK_RATE, CHOLESKY_RATE, INVERSE_RATE, EIGEN_RATE = 60e9, 90e9, 120e9, 30e9, 12e9
 PER_SCORE, PER_ENTRY, CALL = 0.3e-9, 0.6e-9, 2e-5
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A kind of preconditioner: how to build it from a curvature, and its cost as ``solvers/ladder.py`` weighs it."""
+
+    build: Callable
+    cost: float
+    entry: float
+    patience: float
 
 
 def product_cost(objective, share: float = 1.0) -> float:

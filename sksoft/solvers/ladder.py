@@ -5,7 +5,7 @@ seconds from counts of operations, never a clock, so a fit takes the same path o
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -17,13 +17,11 @@ EXPECTED_PRODUCTS = 3
 LEAST_ALLOWANCE, MOST_ALLOWANCE = 5, 1000
 
 
-@dataclass(frozen=True)
-class Rung:
+class Rung(Protocol):
     """One kind of preconditioner.
 
     Attributes
     ----------
-    build : curvature → (r → M⁻¹ r)
     cost : float
         Modelled seconds to build it once.
     entry : float
@@ -32,10 +30,14 @@ class Rung:
         It is built again when products beyond the expected ones cost more than ``patience · cost`` since it was.
     """
 
-    build: Callable
     cost: float
     entry: float
     patience: float
+
+    @property
+    def build(self) -> Callable:
+        """Curvature → (r → M⁻¹ r)."""
+        ...
 
 
 class Ladder:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from sksoft.solvers.ladder import Ladder, Rung
+from sksoft.objective.preconditioning import Rung
+from sksoft.solvers.ladder import Ladder
 
 
 @dataclass

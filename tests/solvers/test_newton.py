@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from sksoft.objective.preconditioning import Rung
 from sksoft.solvers import newton_cg
-from sksoft.solvers.ladder import Rung
 
 
 class Exact:

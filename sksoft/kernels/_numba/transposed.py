@@ -31,7 +31,7 @@ def over_strips(block_function, inputs, outputs) -> list:
     n_rows, n_columns = inputs[0].shape
 
     def work(rows):
-        sources = [_read_only(_turned(array, rows)) for array in inputs]
+        sources = [read_only(_turned(array, rows)) for array in inputs]
         return block_function(*sources, *[_turned(array, rows) for array in outputs])
 
     return map_blocks(work, row_blocks(n_rows, n_columns * inputs[0].itemsize))
@@ -41,7 +41,8 @@ def _turned(array, rows):
     return array[rows] if array.ndim == 1 else array[rows].T
 
 
-def _read_only(array):
+def read_only(array):
+    """A view that cannot be written to, so that numba sees one type."""
     array = array.view()
     array.flags.writeable = False
     return array
