@@ -278,8 +278,7 @@ class Sparse:
         return sparse.csr_array((values, self.X.indices[stored], indptr - indptr[0]), shape=shape, copy=False)
 
     def tiled(self, rows: slice) -> None:
-        """Sparse rows have no tiles."""
-        return None
+        """None: sparse rows have no tiles."""
 
     def chosen(self, mask: np.ndarray, dtype=np.float32) -> "Sparse":
         """The design of some rows, copied."""

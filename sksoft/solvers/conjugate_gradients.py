@@ -52,6 +52,8 @@ class Step:
         Hessian products used.
     exact : bool
         Whether the accuracy asked for was reached: not where a flat direction or the budget ended it early.
+    remainder : ndarray
+        −g − H d: minus the gradient to be expected after the step.
     """
 
     d: np.ndarray
@@ -61,6 +63,7 @@ class Step:
     residual: float
     products: int
     exact: bool
+    remainder: np.ndarray
 
 
 def newton_step(
@@ -131,4 +134,4 @@ def newton_step(
     if not np.isfinite(decrement):
         raise ValueError("A Newton step is not finite. Scale the features and the weights.")
     reached = max(eta, FLAT_RESIDUAL) if flat else eta
-    return Step(d, decrement, decrease, start, max(rz, 0.0), products, rz <= reached**2 * start)
+    return Step(d, decrement, decrease, start, max(rz, 0.0), products, rz <= reached**2 * start, residual)

@@ -11,6 +11,7 @@ import numpy as np
 
 # A metric is stale where the total curvature moved by this factor since it was built.
 STALE = 1.5
+STALE_SHARE = 0.1
 # Products of a Newton step that even a good metric needs; only those beyond count against it.
 EXPECTED_PRODUCTS = 3
 # A Newton step may have as many products anyway, and no more than this ever.
@@ -65,7 +66,8 @@ class Ladder:
         )
         rung = self.rungs[level]
         moved = not self._amount / STALE <= curvature.amount <= self._amount * STALE
-        if self._metric is None or level != self.level or moved or self._excess > rung.patience * rung.cost:
+        patience = rung.patience * (STALE_SHARE if moved else 1.0)
+        if self._metric is None or level != self.level or self._excess > patience * rung.cost:
             self.level, self._amount, self._excess = level, curvature.amount, 0.0
             self._metric = rung.build(curvature)
             self.builds.append(level)

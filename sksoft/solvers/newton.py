@@ -48,8 +48,9 @@ SETTLED_METRIC, SETTLED_PROOF = 0.02, 0.5
 VALUE_RESOLUTION, ROUGH_RESOLUTION = 1e-13, 1e-7
 # A bound below this share of F that no step improves is the limit of float64, not a failure.
 PRECISION_LIMIT = 1e-9
-# A full step that leaves more than this share of the bound was steered by rough products.
-STAGNATION = 0.5
+# A full step that leaves more than the one share of the bound, and should have left less than the other share of what
+# it left, was steered by rough products.
+STAGNATION, MISLED = 0.5, 0.1
 
 
 class Curvature(Protocol):
@@ -289,11 +290,16 @@ class _Run:
         if not trial.rough:
             if t < 0.5:
                 self.active_share *= 0.1
-            stagnates = bound > STAGNATION * self.bound or (np.isnan(bound) and _norm(trial) > _norm(self.point))
-            if t == 1.0 and not self.point.rough and self.rough_products and stagnates:
+            if t == 1.0 and not self.point.rough and self.rough_products and self._misled(trial, bound, step):
                 self._refine()
         self.point, self.bound = trial, bound
         return True
+
+    def _misled(self, trial, bound: float, step: Step) -> bool:
+        """Whether a full step led nowhere although by its products it should have."""
+        if np.isnan(bound):
+            return _norm(trial) > _norm(self.point)
+        return bound > STAGNATION * self.bound and self.objective.bound_from(step.remainder) < MISLED * bound
 
     def _solution(self, stopped_by: Reason) -> Solution:
         if self.point.rough and not self.sketch:  # whatever is reported holds in float64
