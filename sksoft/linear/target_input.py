@@ -114,7 +114,7 @@ def resolve_targets(
     """
     if y is None:
         raise ValueError(f"This {name} estimator requires y to be passed, but the target y is None.")
-    names = _column_names(y)
+    names = column_names(y)
     y = _as_rows(name, y)
     weights = check_sample_weight(sample_weight, y).copy()
     seen = weights > 0
@@ -157,17 +157,23 @@ def _as_rows(name: str, y):
     return array if array.ndim == 2 and array.shape[1] > 1 else column_or_1d(y, warn=True)
 
 
-def _column_names(y) -> list | None:
+def column_names(y) -> list | None:
+    """Of a DataFrame."""
     columns = getattr(y, "columns", None)
     return None if columns is None else list(columns)
+
+
+def default_classes(names: list | None, n_columns: int) -> np.ndarray:
+    """What columns stand for: their names where they have any, else 0, 1, 2 …"""
+    if names is None:
+        return np.arange(n_columns)
+    return np.array(names, dtype=None if len({type(column) for column in names}) == 1 else object)
 
 
 def _column_classes(classes, names: list | None, n_columns: int) -> np.ndarray:
     """The class of each column of soft labels."""
     if classes is None:
-        if names is None:
-            return np.arange(n_columns)
-        return np.array(names, dtype=None if len({type(column) for column in names}) == 1 else object)
+        return default_classes(names, n_columns)
     classes = column_or_1d(classes, input_name="classes")
     if len(classes) != n_columns:
         raise ValueError(
@@ -207,7 +213,7 @@ def _from_labels(name: str, y, rows, classes, class_weight, weights):
     shares = np.bincount(codes, weights=weights / weights.max(), minlength=len(present))
     with np.errstate(over="ignore"):
         weights = weights * _class_weights(class_weight, present, shares)[codes]
-    kept = _kept(weights)
+    kept = kept_rows(weights)
     codes, weights = codes[kept], weights[kept]
     if classes is None:
         left = np.bincount(codes, minlength=len(present)) > 0
@@ -219,14 +225,14 @@ def _from_soft_labels(name: str, y, rows, classes, class_weight, weights):
     """Classes, target and weights of the rows that weigh anything, and which these are."""
     y = check_soft_labels("y", y, rows)
     if class_weight is None:
-        kept = _kept(weights)
+        kept = kept_rows(weights)
         return classes, _unsmoothed(y if kept.all() else y[kept]), weights[kept], kept
     per_class = _class_weights(class_weight, classes, y.T @ (weights / weights.max()))
     largest = max(float(per_class.max()), np.finfo(float).tiny)
     factor = y @ (per_class / largest)
     with np.errstate(over="ignore"):
         weights = weights * factor * largest
-    kept = _kept(weights)
+    kept = kept_rows(weights)
     y = scale_rows(y if kept.all() else y[kept], 1.0 / factor[kept])
     if sparse.issparse(y):
         y.data *= (per_class / largest)[y.indices]
@@ -274,7 +280,7 @@ def _class_weights(class_weight, classes: np.ndarray, shares: np.ndarray) -> np.
     return weights
 
 
-def _kept(weights: np.ndarray) -> np.ndarray:
+def kept_rows(weights: np.ndarray) -> np.ndarray:
     """Which rows weigh anything beside the heaviest; ValueError where no sum of the weights is possible."""
     largest = weights.max(initial=0.0)
     if not largest > 0.0:
