@@ -10,8 +10,8 @@ likelihood rises for ever, so coefficients and standard errors are wherever the 
 decided by linear programs in K c variables with n (K − 1) constraints ([3]_, section 4.2): the separation is complete
 where all left sides can be 1, and then the sparsest such direction, min Σ |Dₖⱼ|, is the one whose features are named.
 Else the sum of the left sides is maximised in a box; where it is positive, the sparsest direction that has 1 for the
-pair told apart furthest is named. Each is solved with the few constraints that bind: those tightest at the coefficients
-at hand, then those that its solutions violate, until none is.
+pair told apart furthest is named, with all that its features tell apart. Each is solved with the few constraints that
+bind: those tightest at the coefficients at hand, then those that its solutions violate, until none is.
 
 Each program costs what HiGHS takes on some thousand rows, between milliseconds and, at thousands of coefficients,
 minutes; each round is one sweep over the data besides, O(n p K). So it is run where there is cause only:
@@ -26,7 +26,7 @@ References
    DPhil thesis, University of Oxford, 2007.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -311,7 +311,19 @@ def _partial(pairs: _Pairs, survey: _Survey, free: int) -> np.ndarray | None:
     if checked.most < POSITIVE or checked.least < -NAMED * checked.most:
         return None
     sparsest = _program(pairs, checked.tightest, fixed=checked.widest, free=free)
-    return furthest if sparsest is None else sparsest
+    return furthest if sparsest is None else _all_told(pairs, sparsest, free)
+
+
+def _all_told(pairs: _Pairs, direction: np.ndarray, free: int) -> np.ndarray:
+    """The direction along the same features that tells most pairs apart."""
+    used = np.abs(direction).max(axis=0) > NAMED * np.abs(direction).max()
+    used[:free] = True
+    assert pairs.columns.matrix is not None
+    few = replace(pairs, columns=pairs.columns.times(pairs.columns.matrix[:, used]))
+    survey = few.survey(direction[:, used], limit=np.inf)
+    told = np.zeros(pairs.shape)
+    told[:, used] = _program(few, survey.tightest, objective=survey.objective)
+    return told
 
 
 def _described(columns: Columns, pairs: _Pairs, kept, scale, direction, complete: bool) -> Separation:

@@ -18,6 +18,7 @@ from sksoft.linear import online
 from sksoft.linear.annealing import TEMPERATURE_CONSTRAINTS, fixed_temperature
 from sksoft.linear.batch_targets import weight_before_class_weights
 from sksoft.linear.fit_progress import CallbackSupportMixin, FitProgress
+from sksoft.linear.inference import SoftmaxInference
 from sksoft.linear.inference_diagnoses import Diagnosis, of_fit, term_names
 from sksoft.linear.path import RegularizationPath, path
 from sksoft.linear.problem import Problem, link_named
@@ -310,10 +311,12 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X, y, sample_weight, offset
+        X, y
             As in ``fit``.
         Cs : array-like of shape (m,)
             Numbers in (0, inf], in any order.
+        sample_weight, offset
+            As in ``fit``.
 
         Returns
         -------
@@ -343,6 +346,88 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         self.coef_ = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
         return self
+
+    def inference(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        offset=None,
+        *,
+        groups=None,
+        reference=None,
+        contrast="reference",
+        penalised="refuse",
+    ) -> SoftmaxInference:
+        """Likelihood, standard errors and tests, of a fit with ``C=np.inf``.
+
+        Parameters
+        ----------
+        X, y, sample_weight, offset
+            What the model was fitted to: it keeps no data. Weights are frequencies.
+        groups : array-like of shape (n,), default=None
+            Cluster of each row.
+        reference : label, default=None
+            Class that the others are contrasted with, the first by default.
+        contrast : {'reference', 'mean'}, default='reference'
+            ``'mean'`` contrasts all classes with their mean.
+        penalised : {'refuse', 'laplace'}, default='refuse'
+            With a finite C, an error or the posterior of the ridge as a prior.
+
+        Returns
+        -------
+        inference : SoftmaxInference
+            Its documentation has the formulae.
+
+        Raises
+        ------
+        ValueError
+            Where there are no maximum-likelihood estimates: with the columns that are collinear, or the features and
+            classes that are separated.
+        """
+        options = {"groups": groups, "reference": reference, "contrast": contrast, "penalised": penalised}
+        return SoftmaxInference(self, X, y, sample_weight, offset, **options)
+
+    def summary(
+        self, X, y, sample_weight=None, offset=None, *, kind="classical", level=0.95, correction=None, **options
+    ):
+        """Coefficients with standard errors, z, p, intervals and odds ratios, as ``SoftmaxInference.summary``.
+
+        Parameters
+        ----------
+        X, y, sample_weight, offset
+            What the model was fitted to.
+        kind : {'classical', 'robust', 'cluster'}, default='classical'
+        level : float in (0, 1), default=0.95
+        correction : {None, 'units', 'parameters'}, default=None
+        **options
+            `groups`, `reference`, `contrast` and `penalised` of :meth:`inference`.
+
+        Returns
+        -------
+        summary : DataFrame by (class, feature)
+        """
+        inference = self.inference(X, y, sample_weight, offset, **options)
+        return inference.summary(kind, level=level, correction=correction)
+
+    def covariance(self, X, y, sample_weight=None, offset=None, *, kind="classical", correction=None, **options):
+        """Covariance of the coefficients, as ``SoftmaxInference.covariance``.
+
+        Parameters
+        ----------
+        X, y, sample_weight, offset
+            What the model was fitted to.
+        kind : {'classical', 'robust', 'cluster'}, default='classical'
+        correction : {None, 'units', 'parameters'}, default=None
+        **options
+            `groups`, `reference`, `contrast` and `penalised` of :meth:`inference`.
+
+        Returns
+        -------
+        covariance : DataFrame by (class, feature) both ways
+        """
+        inference = self.inference(X, y, sample_weight, offset, **options)
+        return inference.covariance(kind, correction=correction)
 
     def _problem(self, X, y, sample_weight, offset) -> Problem:
         """The problem of rows that weigh anything; sets ``classes_``."""
