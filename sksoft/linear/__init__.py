@@ -1,7 +1,17 @@
 """Linear models of the scores."""
 
 from sksoft.linear.fit_progress import objective_and_gap
+from sksoft.linear.inference import HypothesisTest, SoftmaxInference
+from sksoft.linear.inference_diagnoses import Diagnosis, diagnose
 from sksoft.linear.path import RegularizationPath
 from sksoft.linear.softmax_regression import SoftmaxRegression
 
-__all__ = ["RegularizationPath", "SoftmaxRegression", "objective_and_gap"]
+__all__ = [
+    "Diagnosis",
+    "HypothesisTest",
+    "RegularizationPath",
+    "SoftmaxInference",
+    "SoftmaxRegression",
+    "diagnose",
+    "objective_and_gap",
+]
