@@ -22,6 +22,7 @@ _HOMES = {
     "softmax_jvp": "functional",
     "softmax_vjp": "functional",
     "softmax_jacobian": "functional",
+    "SigmoidClassifier": "linear",
     "SoftmaxRegression": "linear",
     "TemperatureScaler": "calibration",
     "CalibratedSoftmaxClassifier": "calibration",
@@ -62,4 +63,4 @@ if TYPE_CHECKING:
         softmax_vjp,
         sparsemax,
     )
-    from sksoft.linear import SoftmaxRegression
+    from sksoft.linear import SigmoidClassifier, SoftmaxRegression

@@ -4,12 +4,14 @@ from sksoft.linear.fit_progress import objective_and_gap
 from sksoft.linear.inference import HypothesisTest, SoftmaxInference
 from sksoft.linear.inference_diagnoses import Diagnosis, diagnose
 from sksoft.linear.path import RegularizationPath
+from sksoft.linear.sigmoid_classifier import SigmoidClassifier
 from sksoft.linear.softmax_regression import SoftmaxRegression
 
 __all__ = [
     "Diagnosis",
     "HypothesisTest",
     "RegularizationPath",
+    "SigmoidClassifier",
     "SoftmaxInference",
     "SoftmaxRegression",
     "diagnose",

@@ -2,12 +2,14 @@
 
 from sklearn.linear_model import LogisticRegression
 
-from sksoft import CalibratedSoftmaxClassifier, SoftmaxRegression, TemperatureScaler
+from sksoft import CalibratedSoftmaxClassifier, SigmoidClassifier, SoftmaxRegression, TemperatureScaler
 
 # X is a feature matrix: scikit-learn's whole suite applies.
 ESTIMATORS = [
     SoftmaxRegression(),
     SoftmaxRegression(C=0.1, class_weight="balanced"),
+    SigmoidClassifier(),
+    SigmoidClassifier(C=0.1, class_weight="balanced"),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=TemperatureScaler()),
     CalibratedSoftmaxClassifier(LogisticRegression(solver="newton-cholesky", tol=1e-10), method=TemperatureScaler()),
 ]

@@ -9,6 +9,7 @@ import pytest
 import skops.io
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.utils import get_tags
 
 from tests.contract.registry import CALIBRATORS, ESTIMATORS
 
@@ -35,7 +36,8 @@ def through_skops(model):
 
 def fitted(estimator):
     scores = X[:, :3] if estimator in CALIBRATORS else X
-    return clone(estimator).fit(scores, Y), scores
+    y = Y if get_tags(estimator).classifier_tags.multi_class else Y == 1
+    return clone(estimator).fit(scores, y), scores
 
 
 @pytest.mark.parametrize("way", [through_pickle, through_joblib, through_skops])
