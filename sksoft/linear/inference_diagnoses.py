@@ -123,8 +123,9 @@ def of_fit(problem: Problem, w: np.ndarray, bound: float, names: list[str], clas
     """Why a fit without a penalty has no optimum, if it has none.
 
     A class that a row can be separated from has, by the end of a fit, a probability of about the gap that is left. So
-    where every row leaves more to all classes, one sweep says that nothing is separated, and that is all an ordinary
-    fit costs. Else exact Newton steps go on from w, and a linear program is solved where they do not settle either.
+    where every row leaves more to all classes, one sweep says that nothing is separated. Else one exact Newton step
+    does where it leads nowhere; that is all an ordinary fit costs. Else these steps go on from w, and a linear program
+    is solved where they do not settle either.
 
     Parameters
     ----------
@@ -160,8 +161,10 @@ def of_fit(problem: Problem, w: np.ndarray, bound: float, names: list[str], clas
     else:
         whitened, back = orthonormal(columns, triangle, kept)
         likelihood = Likelihood(whitened, problem.target, problem.weights, problem.batches.offset)
-        maximum = likelihood.maximise(whitened_contrasts(columns, kept, back, coef, intercept))
-        apart = separation_at(maximum, likelihood, triangle, kept)
+        start = whitened_contrasts(columns, kept, back, coef, intercept)
+        if likelihood.is_steady(start):
+            return None
+        apart = separation_at(likelihood.maximise(start), likelihood, triangle, kept)
     return None if apart is None else of_separation(apart, names, classes)
 
 

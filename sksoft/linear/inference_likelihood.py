@@ -25,7 +25,7 @@ from itertools import combinations
 import numpy as np
 from scipy import linalg
 
-from sksoft.kernels.blocks import row_blocks, scratch
+from sksoft.kernels.blocks import map_blocks, row_blocks, scratch
 from sksoft.linear.inference_columns import Columns, fold
 from sksoft.objective.links import Softmax
 from sksoft.objective.losses import FenchelYoung
@@ -37,6 +37,8 @@ SETTLED = 1e-9
 NEAR, SLOW = 1e-2, 0.3
 # Reciprocal condition of the information in orthonormal columns below which something may have grown already.
 ILL_CONDITIONED = 1e-10
+# At a maximum Newton's step moves no score by this much. Where classes are separated it moves some by 1.
+STEADY = 0.1
 MAX_STEPS, MAX_HALVINGS = 60, 30
 # Bytes of the rows u of J that are held at once.
 ROWS_BYTES = 1 << 25
@@ -176,6 +178,18 @@ class Likelihood:
             starts = np.flatnonzero(np.diff(own, prepend=-1))
             u[own[starts]] += np.add.reduceat(self._scored(theta, multipliers, rows[part]), starts)
         return u
+
+    def is_steady(self, theta: np.ndarray) -> bool:
+        """Whether Newton's step from θ is well determined and hardly moves any score: a maximum. One `evaluate`."""
+        direction, _, condition = _newton_step(self.evaluate(theta))
+        if direction is None or condition < ILL_CONDITIONED:
+            return False
+
+        def moved(rows):
+            X = self.columns.rows(rows)
+            return np.ptp(X @ np.vstack([np.zeros(X.shape[1]), direction]).T, axis=1).max()
+
+        return max(map_blocks(moved, self.columns.blocks(8 * self.n_classes))) < STEADY
 
     def maximise(self, theta: np.ndarray) -> Maximum:
         """Newton's method from θ, with halved steps where ℓ would fall. O(n K² m² + K³ m³) a step."""

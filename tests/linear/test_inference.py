@@ -1,5 +1,9 @@
 """Inference against statsmodels, formulae by brute force, finite differences and simulation."""
 
+import doctest
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +12,10 @@ from scipy import optimize, sparse, stats
 from sklearn.datasets import load_iris, load_wine
 from statsmodels.discrete.discrete_model import MNLogit
 
+import sksoft
 from sksoft import SoftmaxRegression
+from sksoft.kernels.blocks import row_blocks
+from sksoft.linear import inference_columns, inference_likelihood
 from sksoft.linear.inference import SoftmaxInference
 from sksoft.linear.inference_columns import Columns
 from sksoft.linear.inference_likelihood import Likelihood
@@ -102,6 +109,8 @@ def test_robust_covariance_is_that_of_statsmodels(data):
     np.testing.assert_allclose(ratio, n / (n - d), rtol=1e-12)
     ratio = ours.covariance("robust", correction="units") / ours.covariance("robust")
     np.testing.assert_allclose(ratio, n / (n - 1), rtol=1e-12)
+    theirs = statsmodels(X, y, cov_type="HC1")  # no correction, as docs/inference.md says
+    np.testing.assert_allclose(ours.covariance("robust"), theirs.cov_params(), rtol=1e-6, atol=1e-12)
 
 
 @pytest.mark.parametrize(("correction", "theirs_corrects"), [(None, False), ("parameters", True)])
@@ -126,6 +135,8 @@ def test_wald_tests_are_those_of_statsmodels(data):
     V, theta = np.asarray(theirs.cov_params()), by_class(theirs.params)
     missed = H @ theta - [0.5, -0.2]
     test = ours.wald_test(H, [0.5, -0.2])
+    check = theirs.wald_test((H, np.array([0.5, -0.2])), use_f=False, scalar=True)
+    np.testing.assert_allclose((test.statistic, test.p_value), (check.statistic, check.pvalue), rtol=1e-6)
     np.testing.assert_allclose(test.statistic, missed @ np.linalg.inv(H @ V @ H.T) @ missed, rtol=1e-6)
     np.testing.assert_allclose(test.p_value, stats.chi2.sf(test.statistic, 2), rtol=1e-12)
     name = X.columns[1]
@@ -230,8 +241,6 @@ def test_matrices_by_their_definition_with_offsets_and_weights(rng):
 
 
 def test_blocks_of_clusters_and_rows_change_nothing(monkeypatch, rng):
-    from sksoft.linear import inference_likelihood
-
     X, y = wine()
     groups = rng.integers(30, size=len(y))
     ours = fitted(X, y).inference(X, y, groups=groups)
@@ -288,6 +297,28 @@ def test_references_and_the_mean_are_contrasts_of_one_another():
         assert one.wald_test(["ash", "magnesium"]).df == (K - 1) * 2
     with pytest.raises(ValueError, match="not independent"):
         mean.wald_test(np.eye(K * c)[1::c])
+
+
+def test_the_page_on_inference_shows_what_comes_out():
+    page = Path(__file__).resolve().parents[2] / "docs" / "inference.md"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        failed, attempted = doctest.testfile(str(page), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert (failed, attempted > 20) == (0, True)
+
+
+def test_any_number_of_threads_gives_the_same_bits(rng, monkeypatch):
+    monkeypatch.setattr(inference_columns, "row_blocks", lambda n, size, most=1 << 14: row_blocks(n, size, most))
+    monkeypatch.setattr(inference_likelihood, "ROWS_BYTES", 1 << 13)
+    X = rng.normal(size=(2000, 4))
+    y = (X @ rng.normal(size=(4, 3)) + rng.gumbel(size=(2000, 3))).argmax(axis=1)
+    assert len(Columns.centred(X, np.ones(2000), True).blocks(8)) > 10
+    model, groups, found = fitted(X, y), rng.integers(99, size=2000), []
+    for n_threads in (1, 3):
+        with sksoft.config_context(n_threads=n_threads):
+            ours = model.inference(X, y, groups=groups)
+            found.append([ours.covariance(kind).to_numpy() for kind in ("classical", "robust", "cluster")])
+    np.testing.assert_array_equal(*found)
 
 
 def test_the_model_delegates():
