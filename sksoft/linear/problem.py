@@ -5,7 +5,8 @@ temperature τ is divided out: with V = W scale / τ the scores are z / τ = X̃
 
     R = Σ f [l1 τ |V| / scale + (1 − l1) τ² V² / (2 scale²)] / (C Σ s)
 
-so ``temperature=τ`` with a ridge is exactly C / τ². f are the penalty factors of features times those of classes.
+so ``temperature=τ`` with a ridge is exactly C / τ². f are the penalty factors of features times those of classes. For
+groups |V| is the norm of a feature's coefficients. Scales are positive, so that signs stay what they were.
 """
 
 from dataclasses import dataclass, replace
@@ -21,10 +22,10 @@ from sksoft.objective.design import Dense, Sparse
 from sksoft.objective.links import LINKS, Entmax, Link, Softmax
 from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.objective import KEEP_BYTES, Objective
-from sksoft.objective.penalties import Ridge
+from sksoft.objective.penalties import ElasticNet, GroupLasso, Ridge
 from sksoft.objective.scores import Linear
 from sksoft.objective.targets import Target
-from sksoft.solvers import Solution, lbfgs, newton_cg
+from sksoft.solvers import Solution, lbfgs, newton_cg, proximal_newton
 
 # From so many rows on, and so many per parameter, the start is the solution for a quarter of them, to one percent.
 SKETCHED, SKETCHED_PER_COLUMN = 50_000, 20
@@ -55,6 +56,12 @@ class Problem:
     factors : ndarray (rows, p) or (p,) or float
         Penalty factors.
     temperature : float
+    l1_ratio : float in [0, 1]
+        l1, the share of the penalty that has a kink at zero.
+    grouped : bool
+        Whether that is the norm of a feature's coefficients over the classes; with one row it is |V| all the same.
+    signs : ndarray (rows, p) or (p,) of -1, 0, 1, or None
+        Signs that coefficients must have, 0 for any.
     offset : ndarray (n, K) or None
     working_memory : float or None
         MiB that copies and buffers of the size of X or of the scores may take; None for what is fastest.
@@ -68,6 +75,9 @@ class Problem:
     strength: float = 0.0
     factors: np.ndarray | float = 1.0
     temperature: float = 1.0
+    l1_ratio: float = 0.0
+    grouped: bool = False
+    signs: np.ndarray | None = None
     offset: np.ndarray | None = None
     working_memory: float | None = None
 
@@ -97,12 +107,27 @@ class Problem:
 
     @cached_property
     def objective(self) -> Objective:
-        batches = self.batches
+        batches, loss = self.batches, FenchelYoung(self.link)
+        if self.kinked:
+            return Objective(loss, self.scores, batches, self._kinked_penalty(), rough=False, keep_bytes=np.inf)
         ridge = self.strength * self.factors * (self.temperature / self.design.scale) ** 2
         keep_bytes = min(KEEP_BYTES, self._budget)
-        return Objective(
-            FenchelYoung(self.link), self.scores, batches, Ridge(self.scores.spread(ridge)), keep_bytes=keep_bytes
-        )
+        return Objective(loss, self.scores, batches, Ridge(self.scores.spread(ridge)), keep_bytes=keep_bytes)
+
+    @property
+    def kinked(self) -> bool:
+        """Whether F has kinks or bounds, so that it takes ``proximal_newton``."""
+        return (self.l1_ratio > 0.0 and self.strength > 0.0) or self.signs is not None
+
+    def _kinked_penalty(self) -> ElasticNet | GroupLasso:
+        factors, unit = self.strength * self.factors, self.temperature / self.design.scale
+        l1, l2 = self.l1_ratio * factors * unit, (1.0 - self.l1_ratio) * factors * unit**2
+        signs = self.scores.spread(0.0 if self.signs is None else self.signs)
+        lower, upper = np.where(signs > 0.0, 0.0, -np.inf), np.where(signs < 0.0, 0.0, np.inf)
+        if not self.grouped or self.scores.n_rows == 1:
+            return ElasticNet(self.scores.spread(l1), self.scores.spread(l2), lower, upper)
+        one_row = replace(self.scores, n_classes=2)
+        return GroupLasso(one_row.spread(l1), one_row.spread(l2), lower, upper, self.scores.n_rows)
 
     @property
     def _budget(self) -> float:
@@ -121,7 +146,7 @@ class Problem:
         coef, intercept = self.scores.unpack(w)
         coef *= self.temperature / self.design.scale
         intercept *= self.temperature
-        if self.scores.n_rows > 1 and self.strength == 0.0:
+        if self.scores.n_rows > 1 and self.strength == 0.0 and self.signs is None:
             coef -= coef.mean(axis=0)
         intercept -= coef @ self.design.centre
         if self.scores.n_rows > 1 and self.fit_intercept:
@@ -138,6 +163,8 @@ class Problem:
             intercept = np.zeros(len(shares))
         intercept = intercept[1:] - intercept[0] if scores.n_rows == 1 else intercept - intercept.mean()
         w = scores.pack(0.0, intercept)
+        if self.kinked:
+            return w
         n = self.objective.batches.n_samples
         enough = n >= max(SKETCHED, SKETCHED_PER_COLUMN * scores.n_columns * max(scores.n_rows - 1, 1))
         if self.objective.rough and enough and self.design.keep:
@@ -150,6 +177,10 @@ class Problem:
     ) -> Solution:
         """Minimise from w, or from :meth:`start`; `ladder` is that of a problem much like this one, solved before."""
         w = self.start() if w is None else w
+        penalty = self.objective.penalty
+        if not isinstance(penalty, Ridge):
+            w = np.clip(w, penalty.lower, penalty.upper)
+            return proximal_newton(self.objective, w, tol=tol, max_iter=max_iter, callback=callback)
         if solver == "lbfgs":
             return lbfgs(self.objective, w, tol=tol, max_iter=max_iter, callback=callback)
         return newton_cg(self.objective, w, tol=tol, max_iter=max_iter, callback=callback, ladder=ladder)

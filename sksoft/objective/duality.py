@@ -46,7 +46,7 @@ def ridge_gap(point) -> float:
         return float("nan")
     terms = [_main_term(objective, point.gradient, strength)]
     if objective.scores.fit_intercept:
-        g = _class_gradient(objective, point.gradient)
+        g = class_gradient(objective, point.gradient)
         price = _price_of_feasibility(point, g, strength)
         objective.price = sum(map(abs, price)) / max(float(np.abs(g).max()), np.finfo(float).tiny)
         terms += price
@@ -64,7 +64,7 @@ def bound_from(objective, gradient) -> float:
         return 0.0
     bound = _main_term(objective, gradient, strength)
     if objective.scores.fit_intercept:
-        bound += objective.price * float(np.abs(_class_gradient(objective, gradient)).max())
+        bound += objective.price * float(np.abs(class_gradient(objective, gradient)).max())
     return bound
 
 
@@ -82,29 +82,45 @@ def _strengths(objective) -> np.ndarray | None:
     return strength if (strength > 0.0).all() else None
 
 
-def _price_of_feasibility(point, g: np.ndarray, strength: np.ndarray) -> list[float]:
-    """What moving the dual point onto the intercept's constraint costs: all terms of the bound but the first."""
-    objective, scores = point.objective, point.objective.scores
+def feasible_neighbour(point, g: np.ndarray) -> tuple[float, np.ndarray]:
+    """ε and M (rows, p) of the feasible neighbour, g the gradient in the intercepts: M is q x̄ᵀ − Σ aᵢ tᵢ xᵢᵀ."""
+    objective = point.objective
     mean_x, mean_target, target_by_x = objective.moments
     positive = g > 0
     epsilon = float(np.max(g[positive] / (mean_target[positive] + g[positive]), initial=0.0))
     if epsilon == 0.0:
-        return []
+        return 0.0, np.zeros((objective.scores.n_rows, objective.scores.n_features))
     q = np.maximum(mean_target - (1.0 - epsilon) / epsilon * g, 0.0)
-    coef, intercept = scores.unpack(point.w)
-    own_rows = scores.own_classes
-    G = scores.unpack(point.gradient)[0] - strength * coef
-    move = epsilon * (np.outer(q, mean_x) - target_by_x)[own_rows] - epsilon * G
+    return epsilon, (np.outer(q, mean_x) - target_by_x)[objective.scores.own_classes]
+
+
+def price_of_a_neighbour(point, g: np.ndarray, epsilon: float) -> list[float]:
+    """What moving to a neighbour costs under any penalty: ⟨g, b⟩ + ε (Ω(q) − Σ aᵢ Ω(pᵢ) + ω), bounded term by term."""
+    objective, scores = point.objective, point.objective.scores
+    intercept = scores.unpack(point.w)[1]
     return [
-        *(g[own_rows] * intercept).tolist(),
+        *(g[scores.own_classes] * intercept).tolist(),
         epsilon * objective.loss.link.max_entropy(scores.n_classes),
         epsilon * objective.offset_range,
+    ]
+
+
+def _price_of_feasibility(point, g: np.ndarray, strength: np.ndarray) -> list[float]:
+    """What moving the dual point onto the intercept's constraint costs: all terms of the bound but the first."""
+    epsilon, M = feasible_neighbour(point, g)
+    if epsilon == 0.0:
+        return []
+    scores = point.objective.scores
+    G = scores.unpack(point.gradient)[0] - strength * scores.unpack(point.w)[0]
+    move = epsilon * (M - G)
+    return [
+        *price_of_a_neighbour(point, g, epsilon),
         float(np.sum(move * G / strength)),
         0.5 * float(np.sum(move**2 / strength)),
     ]
 
 
-def _class_gradient(objective, gradient) -> np.ndarray:
+def class_gradient(objective, gradient) -> np.ndarray:
     """Σ aᵢ (pᵢ − tᵢ), (K,), centred: the gradient in the intercepts."""
     own = gradient.reshape(objective.scores.n_rows, -1)[:, -1]
     g = np.array([-own[0], own[0]]) if len(own) == 1 else own

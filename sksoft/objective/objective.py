@@ -20,8 +20,12 @@ from sksoft.kernels.registry import AUTO_SIZE, backend_for
 from sksoft.objective import duality, preconditioning
 from sksoft.objective.batches import Block, InMemory
 from sksoft.objective.curvature import Curvature
+from sksoft.objective.design import Sparse
+from sksoft.objective.elastic_duality import elastic_gap
+from sksoft.objective.feature_columns import DenseColumns, SparseColumns
 from sksoft.objective.losses import FenchelYoung
-from sksoft.objective.penalties import Ridge
+from sksoft.objective.penalties import ElasticNet, GroupLasso, Ridge
+from sksoft.objective.quadratic_model import QuadraticModel
 from sksoft.objective.scores import Linear
 from sksoft.objective.targets import Labels
 
@@ -41,7 +45,8 @@ class Objective:
     loss : FenchelYoung
     scores : Linear or Temperature
     batches : InMemory
-    penalty : Ridge
+    penalty : Ridge, ElasticNet or GroupLasso
+        Those that are not a ridge are for ``solvers.proximal_newton``.
     rough : bool, optional
         Whether float32 may be used; by default where a sweep is large enough to gain from it.
     keep_bytes : float, optional
@@ -53,7 +58,7 @@ class Objective:
         loss: FenchelYoung,
         scores,
         batches: InMemory,
-        penalty: Ridge,
+        penalty: Ridge | ElasticNet | GroupLasso,
         *,
         rough: bool | None = None,
         keep_bytes: float | None = None,
@@ -98,7 +103,9 @@ class Objective:
         loss, gradient = self.batches.map_reduce(partial)
         self._kept_for = point
         point.value = loss + self.penalty.value(w)
-        point.gradient = gradient + self.penalty.gradient(w)
+        point.gradient = self.penalty.least(w, gradient)
+        if not isinstance(self.penalty, Ridge):
+            point.slopes = gradient
         return point
 
     def block_scores(self, prepared, block: Block, X) -> np.ndarray:
@@ -161,6 +168,14 @@ class Objective:
         return np.empty(self._shape, self.product_dtype, order=self.batches.design.score_order)
 
     @cached_property
+    def columns(self) -> SparseColumns | DenseColumns:
+        """The design column by column: a copy, for descent along coordinates."""
+        design = self.batches.design
+        if isinstance(design, Sparse):
+            return SparseColumns(design, ones=self.scores.fit_intercept)
+        return DenseColumns(design)
+
+    @cached_property
     def moments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Weighted means of x, of t and of t xᵀ: constants of the fit that the duality gap needs."""
         return duality.class_moments(self)
@@ -203,10 +218,14 @@ class Point:
     rough : bool
         Whether value and gradient are of float32 accuracy.
     value : float
+    slopes : ndarray (n_parameters,)
+        Gradient of the loss alone; kept where the penalty has kinks.
     gradient : ndarray (n_parameters,)
+        Of F; where F has a kink, its least subgradient.
     """
 
     value: float
+    slopes: np.ndarray
     gradient: np.ndarray
 
     def __init__(self, objective: Objective, w: np.ndarray, rough: bool = False):
@@ -222,4 +241,8 @@ class Point:
 
     def gap(self) -> float:
         """A proved bound on F(w) − min F, or nan where there is no penalty to prove it with."""
-        return duality.ridge_gap(self)
+        return duality.ridge_gap(self) if isinstance(self.objective.penalty, Ridge) else elastic_gap(self)
+
+    def model(self, mask: np.ndarray, caution: float = 0.0) -> QuadraticModel:
+        """The model of F on the coordinates of a mask, under a penalty with kinks; 0 ≤ caution ≤ 1."""
+        return QuadraticModel.at(self, mask, caution)

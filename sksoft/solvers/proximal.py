@@ -1,0 +1,206 @@
+r"""Proximal Newton on working sets [1]_, stopped by a proved bound.
+
+For F = loss + R, R convex with kinks, each iteration lowers a quadratic model of the loss plus R itself on a working
+set: all coefficients that are not zero or may move freely, and of the others the worst violators of the conditions of
+optimality, at most as many again. The working set so grows with the solution [2]_; what is never in it is never read.
+The model is lowered only as far as the progress of the iteration before deserves, and the step is shortened until F
+decreases enough of what the model promised.
+
+It ends when the bound of a point is at most ``tol · F``. Where the decrease that the model promises is below the
+rounding of F, F cannot judge a step; the bound does, and when it no longer shrinks the solver has reached what float64
+can resolve.
+
+References
+----------
+.. [1] Yuan, Ho, Lin, "An improved GLMNET for L1-regularized logistic regression", JMLR 13, 2012, algorithm 1.
+.. [2] Massias, Gramfort, Salmon, "Celer: a fast solver for the lasso with dual extrapolation", ICML 2018, algorithm 4.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from sksoft.solvers.certificate import Certificate, Reason, Solution
+
+SUFFICIENT_DECREASE = 1e-4
+MAX_BACKTRACKS = 40
+# Coordinates of the first working set, and growth of the set beside the support.
+SMALLEST_SET, GROWTH = 1000, 2
+# Share of the first sweep's steps that may be left in a model.
+LOOSEST, TIGHTEST = 1e-2, 1e-6
+# A model that promises more than this share of F is not to be trusted to the end.
+FAR = 1e-2
+# A decrease below this share of F drowns in the rounding of F.
+VALUE_RESOLUTION = 1e-13
+# A bound below this share of F that no step improves is the limit of float64, not a failure.
+PRECISION_LIMIT = 1e-9
+
+
+class Model(Protocol):
+    """A quadratic model of the loss, plus the penalty, on a working set."""
+
+    position: np.ndarray
+    n_sweeps: int
+    n_products: int
+
+    def minimise(self, share: float) -> float:
+        """Lower it until a sweep's steps are a share of the first one's; the decrease."""
+        ...
+
+
+class Point(Protocol):
+    """F at one w."""
+
+    w: np.ndarray
+    value: float
+    gradient: np.ndarray
+
+    def gap(self) -> float:
+        """A proved bound on F(w) − min F, or nan."""
+        ...
+
+    def model(self, mask: np.ndarray, caution: float) -> Model:
+        """The model on the coordinates of a mask, from Newton's to one whose steps do not overshoot at caution 1."""
+        ...
+
+
+class Objective(Protocol):
+    """What can be minimised."""
+
+    @property
+    def penalty(self) -> Any:
+        """R, with ``free(w)``, where it is smooth at w, and ``joined(mask)``, what is zero or not together with it."""
+        ...
+
+    def at(self, w: np.ndarray) -> Point:
+        """Evaluate at w; ``gradient`` is the least subgradient."""
+        ...
+
+
+def proximal_newton(
+    objective: Objective,
+    w: np.ndarray,
+    *,
+    tol: float,
+    max_iter: int,
+    callback: Callable[[int, Point], object] | None = None,
+) -> Solution:
+    """Minimise a convex objective with kinks from `w`.
+
+    Parameters
+    ----------
+    objective : Objective
+    w : ndarray (n_parameters,), float64
+        Where R is finite.
+    tol : float >= 0
+        Stop when the certificate's bound is at most ``tol · F(w)``.
+    max_iter : int >= 0
+    callback : (n_iter, point) → object, optional
+        Called at the start and after every step; a true result stops the solver.
+
+    Returns
+    -------
+    solution : Solution
+        Its certificate is a gap, or where none can be proved the decrease that the last model still promised.
+        ``n_products`` counts sweeps and products on working sets, ``n_passes`` evaluations of F.
+    """
+    return _Run(objective, w, tol, max_iter, callback).solve()
+
+
+class _Run:
+    """The state of one minimisation."""
+
+    def __init__(self, objective, w, tol, max_iter, callback):
+        self.objective, self.tol, self.max_iter, self.callback = objective, tol, max_iter, callback
+        self.n_iter, self.n_products, self.n_passes = 0, 0, 1
+        self.share, self.caution, self.stationarity = LOOSEST, 1.0, np.inf
+        self.point = objective.at(w)
+        if not (np.isfinite(self.point.value) and np.all(np.isfinite(self.point.gradient))):
+            raise ValueError(
+                f"The objective is not finite at the start: {self.point.value}. Scale the features and the weights."
+            )
+        self.bound = self.point.gap()
+
+    @property
+    def goal(self) -> float:
+        return self.tol * abs(self.point.value)
+
+    def solve(self) -> Solution:
+        stopped_by: Reason = "max_iter"
+        stop = self.callback is not None and self.callback(0, self.point)
+        while not stop:
+            if self._settled:
+                stopped_by = "tolerance"
+                break
+            if self.n_iter >= self.max_iter:
+                break
+            trial = self._step()
+            if trial is None:
+                stopped_by = "precision"
+                break
+            self.point, self.bound = trial, trial.gap()
+            self.n_iter += 1
+            stop = self.callback is not None and self.callback(self.n_iter, self.point)
+        return self._solution("callback" if stop else stopped_by)
+
+    @property
+    def _settled(self) -> bool:
+        return (self.stationarity if np.isnan(self.bound) else self.bound) <= self.goal
+
+    def _working_set(self) -> np.ndarray:
+        """All that moves, and the worst of what should."""
+        penalty, point = self.objective.penalty, self.point
+        mask = (point.w != 0.0) | penalty.free(point.w)
+        violation = np.where(mask, 0.0, np.abs(point.gradient))
+        room = max(SMALLEST_SET, GROWTH * int(mask.sum()))
+        worst = np.flatnonzero(violation)
+        if len(worst) > room:
+            worst = worst[np.argsort(-violation[worst], kind="stable")[:room]]
+        mask[worst] = True
+        return penalty.joined(mask)
+
+    def _step(self) -> Point | None:
+        """The point after a step that decreases F, or None where rounding hides any progress."""
+        mask = self._working_set()
+        model = self.point.model(mask, self.caution)
+        decrease = model.minimise(self.share)
+        self.n_products += model.n_sweeps + model.n_products
+        if np.isnan(self.bound) and mask.all():
+            self.stationarity = decrease
+        self.share = float(np.clip(decrease / abs(self.point.value), TIGHTEST, LOOSEST))
+        self.caution = 1.0 if decrease > FAR * abs(self.point.value) else 0.0
+        target = self.point.w.copy()
+        target[mask] = model.position
+        return self._line_search(target, decrease)
+
+    def _line_search(self, target: np.ndarray, decrease: float) -> Point | None:
+        point, t = self.point, 1.0
+        resolution = VALUE_RESOLUTION * abs(point.value)
+        for _ in range(MAX_BACKTRACKS):
+            trial = self.objective.at(target if t == 1.0 else point.w + t * (target - point.w))
+            self.n_passes += 1
+            if decrease <= resolution:  # F cannot tell: the bound must
+                return trial if trial.gap() < self.bound else None
+            if trial.value <= point.value - SUFFICIENT_DECREASE * t * decrease + 1e-2 * resolution:
+                return trial
+            excess = trial.value - point.value + t * decrease
+            t *= float(np.clip(t * decrease / (2.0 * excess), 0.1, 0.5)) if np.isfinite(excess) else 0.1
+        return None
+
+    def _solution(self, stopped_by: Reason) -> Solution:
+        certificate = Certificate("gap", self.bound)
+        if np.isnan(self.bound):
+            certificate = Certificate("stationarity", self.stationarity)
+        limit = max(self.tol, PRECISION_LIMIT) if stopped_by in ("tolerance", "precision") else self.tol
+        return Solution(
+            w=self.point.w,
+            value=float(self.point.value),
+            gradient_norm=float(np.max(np.abs(self.point.gradient), initial=0.0)),
+            certificate=certificate,
+            n_iter=self.n_iter,
+            n_products=self.n_products,
+            converged=certificate.bound <= limit * abs(self.point.value),
+            stopped_by=stopped_by,
+            n_passes=float(self.n_passes),
+        )
