@@ -111,11 +111,13 @@ def test_wine_is_separated_completely_and_the_fit_is_finite():
     assert not model.converged_
 
 
-def test_an_offset_alone_separates_nothing(rng):
+def test_an_offset_alone_separates_nothing(rng, monkeypatch):
     X, y = overlapping(rng)
     offset = 50.0 * (y[:, None] == np.array(["x", "y", "z"]))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        SoftmaxRegression(C=np.inf).fit(X, y, offset=offset)
+        monkeypatch.setattr(inference_diagnoses, "MOST_DECIDED", 3)
         SoftmaxRegression(C=np.inf).fit(X, y, offset=offset)
     assert not any("separation" in str(one.message) for one in caught)
 
@@ -137,6 +139,7 @@ def test_ordinary_fits_solve_no_linear_program(rng, monkeypatch):
     for scale in (1e-3, 1.0, 1e3):
         X, y = overlapping(rng)
         assert warning_of(scale * X, y)[0].converged_
+        assert warning_of(scale * X, y, temperature=20.0)[0].converged_
     X, y = load_iris(return_X_y=True, as_frame=True)
     assert warning_of(X[y > 0], y[y > 0])[0].converged_
 
