@@ -25,6 +25,7 @@ def check_model(model, penalised: str) -> None:
         "temperature": (1.0, isinstance(model.temperature, Real) and model.temperature == 1.0),
         "label_smoothing": (0.0, model.label_smoothing == 0.0),
         "class_weight": (None, model.class_weight is None),
+        "coef_sign": (None, getattr(model, "coef_sign", None) is None),
     }
     for name, (value, fulfilled) in needed.items():
         if not fulfilled:

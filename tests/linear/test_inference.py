@@ -396,6 +396,12 @@ def test_what_has_no_inference_says_why():
     ]:
         with pytest.raises(ValueError, match=match):
             SoftmaxRegression(**{"C": np.inf, **option}).fit(X, y).inference(X, y)
+    bounded, kinked = fitted(X, y), SoftmaxRegression().fit(X, y)
+    bounded.coef_sign, kinked.l1_ratio = [1, 0, 0], 0.5
+    with pytest.raises(ValueError, match="with coef_sign=None"):
+        bounded.inference(X, y)
+    with pytest.raises(ValueError, match="with l1_ratio > 0 the posterior"):
+        kinked.inference(X, y, penalised="laplace")
     model = fitted(X, y)
     with pytest.raises(ValueError, match=r"needs labels, one an observation. Got y of shape \(178, 3\)"):
         model.inference(X, np.eye(3)[np.unique(y, return_inverse=True)[1]])
