@@ -1,9 +1,13 @@
 """Separation against the whole linear program, solved at once."""
 
+import re
+import warnings
+
 import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from sksoft import SoftmaxRegression
 from sksoft.linear.inference_columns import Columns, dependencies
 from sksoft.linear.separation import separation
 from sksoft.objective.targets import Labels, SoftLabels
@@ -75,6 +79,20 @@ def test_the_kind_is_that_of_the_whole_program(fit_intercept):
         assert (None if ours is None else ours.kind) == expected, seed
         seen.add(expected)
     assert seen == {None, "complete", "quasi-complete"}
+
+
+@pytest.mark.parametrize("tol", [1e-4, 1e-6, 1e-9])
+def test_fits_say_the_same(tol):
+    """All that a fit does before it asks a linear program passes over none, and asks none in vain."""
+    for seed in range(40):
+        X, codes, n_classes = draw(seed)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model = SoftmaxRegression(C=np.inf, tol=tol, max_iter=200).fit(X, codes)
+        said = re.findall(r"C=inf: (.*) separation: ", " ".join(str(one.message) for one in caught))
+        expected = by_brute_force(X, codes, n_classes)
+        assert said == ([] if expected is None else [expected]), seed
+        assert model.converged_ == (expected is None), seed
 
 
 def test_the_direction_separates_what_it_says():
