@@ -1,5 +1,6 @@
 """Linear models of the scores."""
 
+from sksoft.linear.coherence import ovr_incoherence
 from sksoft.linear.fit_progress import objective_and_gap
 from sksoft.linear.inference import HypothesisTest, SoftmaxInference
 from sksoft.linear.inference_diagnoses import Diagnosis, diagnose
@@ -16,4 +17,5 @@ __all__ = [
     "SoftmaxRegression",
     "diagnose",
     "objective_and_gap",
+    "ovr_incoherence",
 ]
