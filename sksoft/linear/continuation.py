@@ -7,8 +7,8 @@ brought to the new margin::
 
     w ← w (α − 1) / (α′ − 1)
 
-Measured on digits (1797 × 64, ten classes, sparsemax): 24 Newton steps at the end instead of 102 for C = 1, and
-convergence instead of none within 200 for C = 100.
+Measured on digits (1797 × 64, ten classes, sparsemax): 10 Newton steps at the end instead of 102 for C = 1, and 18
+instead of no convergence within 200 for C = 100.
 """
 
 import numpy as np
@@ -18,10 +18,10 @@ from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.objective import Objective
 from sksoft.solvers import newton_cg
 
-# Closer where margins change less: each step moves them by about a tenth to a half.
-ALPHAS = (1.2, 1.35, 1.5, 1.65, 1.8, 1.9)
+# Closer where kinks are near: each step moves the margin by 2 % to a half.
+ALPHAS = (1.2, 1.35, 1.5, 1.65, 1.8, 1.9, 1.95, 1.98)
 # Accuracy of the fits on the way, relative to F, and their Newton steps at most.
-TOL, MAX_ITER = 0.3, 60
+TOL, MAX_ITER = 0.03, 60
 
 
 def along_alpha(objective: Objective, w: np.ndarray) -> np.ndarray:

@@ -64,7 +64,9 @@ class Curvature:
         spread = batches.weights * h
         batches = batches if scale is None else batches.reweighted(scale)
         amount = float(spread.sum())
-        active = h > threshold * h.mean() if threshold and batches.design.keep else np.ones(1, bool)
+        # rows without any curvature are spared without a loss; a sparse link has many, and kinks where they end
+        least = threshold * h.mean() if scale is None else 0.0
+        active = h > least if threshold and batches.design.keep else np.ones(1, bool)
         kept = int(active.sum())
         if kept < SPARED * len(h) and active.size > 1 and kept > 0:
             fewer = batches.chosen(active, objective.product_dtype)

@@ -21,6 +21,7 @@ import numpy as np
 from scipy import sparse
 
 from sksoft.kernels.blocks import BLOCK_BYTES, map_blocks, row_blocks, scratch
+from sksoft.kernels.columns import csr_times_dense
 from sksoft.kernels.sweeps import tiles_of
 
 # Blocks of a sweep that reads X once: they fit the second cache.
@@ -29,8 +30,6 @@ SWEEP_BYTES = 1 << 19
 DOUBLE_BYTES = 64 << 20
 # Wider rows gain nothing from tiles: the two products take all the time.
 TILED_COLUMNS = 256
-# Stored entries of a column, on average, that a block of sparse rows should have to repay a gradient of its own.
-ENTRIES_PER_COLUMN = 32
 
 
 @dataclass(frozen=True)
@@ -53,16 +52,16 @@ class Twin:
 
 @dataclass(frozen=True)
 class SparseTwin:
-    """A block of sparse rows, and its transpose over the same numbers.
+    """A block of sparse rows, and its transpose.
 
     Attributes
     ----------
     rows : CSR array (n, p)
-    columns : CSC array (p, n)
+    columns : CSR array (p, n), or CSC array over the numbers of `rows`
     """
 
     rows: sparse.csr_array
-    columns: sparse.csc_array
+    columns: sparse.csr_array | sparse.csc_array
 
     @property
     def dtype(self):
@@ -79,7 +78,8 @@ def times(X, matrix: np.ndarray, out: np.ndarray) -> np.ndarray:
     if isinstance(X, Twin):
         np.matmul(matrix, X.columns, out=out.T)
     elif is_sparse(X):
-        out[...] = (X.rows if isinstance(X, SparseTwin) else X) @ matrix.T
+        rows = X.rows if isinstance(X, SparseTwin) else X
+        csr_times_dense(rows.data, rows.indices, rows.indptr, matrix.T, out=out)
     else:
         np.matmul(X, matrix.T, out=out)
     return out
@@ -88,7 +88,11 @@ def times(X, matrix: np.ndarray, out: np.ndarray) -> np.ndarray:
 def transposed_times(X, g: np.ndarray) -> np.ndarray:
     """gᵀ · X, (K, c), for a block X of any design and `g` (n, K) of its dtype."""
     if is_sparse(X):
-        return ((X.columns if isinstance(X, SparseTwin) else X.T) @ g).T
+        columns = X.columns if isinstance(X, SparseTwin) else X.T
+        if columns.format == "csc":
+            return (columns @ g).T
+        out = np.empty((columns.shape[0], g.shape[1]), g.dtype)
+        return csr_times_dense(columns.data, columns.indices, columns.indptr, g, out=out).T
     return g.T @ (X.rows if isinstance(X, Twin) else X)
 
 
@@ -108,6 +112,7 @@ class Dense:
 
     # Scores stand class by class, as a product with columns delivers them.
     score_order: Literal["C", "F"] = "F"
+    block_bytes = BLOCK_BYTES
 
     def __init__(self, X, centre=None, scale=None, *, ones: bool = False, keep: bool = True):
         self.X, self.centre, self.scale, self.ones, self.keep = X, centre, scale, ones, keep
@@ -236,6 +241,8 @@ class Sparse:
     """
 
     score_order: Literal["C", "F"] = "C"
+    # Each block of a sweep adds up a gradient as large as w: few of them, and threads within.
+    block_bytes = 16 * BLOCK_BYTES
 
     def __init__(self, X, *, keep: bool = True):
         self.X, self.keep = X, keep
@@ -253,19 +260,20 @@ class Sparse:
 
     @property
     def row_bytes(self) -> int:
-        """Mean bytes of one row in float64, as far as a block should know: each adds up a gradient of its own."""
-        per_row = self.X.nnz / max(self.shape[0], 1)
-        blocks = max(1.0, self.X.nnz / (ENTRIES_PER_COLUMN * max(self.shape[1], 1)))
-        return int(min(8 * per_row, blocks * BLOCK_BYTES / max(self.shape[0], 1)))
+        """Bytes of one row beside its scores: none, since a block is a view."""
+        return 0
 
     def block(self, rows: slice, dtype=np.float64) -> SparseTwin:
-        """Rows of X and their transpose."""
+        """Rows of X and their transpose, which float32 has in an order of its own: threads can share its columns."""
         key = rows.start, rows.stop, np.dtype(dtype)
         if key not in self._blocks:
             block = self.rows(rows, dtype)
-            if dtype != self.X.dtype and not (self.keep and dtype == np.float32):
+            if dtype == np.float32 and self.keep:
+                self._blocks[key] = SparseTwin(block, block.T.tocsr())
+            elif dtype == self.X.dtype:
+                self._blocks[key] = SparseTwin(block, block.T)
+            else:
                 return SparseTwin(block, block.T)
-            self._blocks[key] = SparseTwin(block, block.T)
         return self._blocks[key]
 
     def rows(self, rows: slice, dtype=np.float64) -> sparse.csr_array:

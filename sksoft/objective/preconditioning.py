@@ -116,7 +116,7 @@ def _squares(batches, weights) -> np.ndarray:
 
     def partial_sum(block):
         X = block.design.rows(block.rows, np.float32 if block.design.X.dtype == np.float32 else np.float64)
-        squares = X.multiply(X) if sparse.issparse(X) else X * X
+        squares = sparse.csr_array((X.data**2, X.indices, X.indptr), X.shape) if sparse.issparse(X) else X * X
         return (np.asarray(squares.T @ weights[block.rows]).ravel(),)
 
     return batches.map_reduce(partial_sum)[0]

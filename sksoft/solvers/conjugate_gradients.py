@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.blas import daxpy
 
 MAX_PRODUCTS = 1000
 # An iteration's gain, as a share of the average, from which gains dwindle.
@@ -102,8 +103,8 @@ def newton_step(
     d = np.zeros_like(gradient)
     residual = -gradient
     z = precondition(residual)
-    search, metric_search = z.copy(), residual.copy()  # M · search follows by the same recursion, as M z = residual
-    rz = start = float(residual @ z)
+    search = z.copy()
+    rz = start = length_in_metric = float(residual @ z)
     eta = forcing(start) if callable(forcing) else forcing
     decrease, gain, products, flat = 0.0, 0.0, 0, False
     while rz > 0.0 and products < max_products:
@@ -113,12 +114,12 @@ def newton_step(
         hessian_search = product(search)
         products += 1
         curvature = float(search @ hessian_search)
-        if not curvature > FLAT * float(search @ metric_search):
+        if not curvature > FLAT * length_in_metric:
             flat = True
             break
         length = rz / curvature
-        d += length * search
-        residual -= length * hessian_search
+        daxpy(search, d, a=length)
+        daxpy(hessian_search, residual, a=-length)
         gain = 0.5 * length * rz
         decrease += gain
         z = precondition(residual)
@@ -128,8 +129,7 @@ def newton_step(
         beta = rz / before
         search *= beta
         search += z
-        metric_search *= beta
-        metric_search += residual
+        length_in_metric = rz + beta**2 * length_in_metric  # searchᵀ M search: the residual is orthogonal to the last
     decrement = max(0.0, -float(gradient @ d))
     if not np.isfinite(decrement):
         raise ValueError("A Newton step is not finite. Scale the features and the weights.")

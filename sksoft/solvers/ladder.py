@@ -9,7 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
-# A metric is stale where the total curvature moved by this factor since it was built.
+# A metric is stale where the total curvature moved by this factor since it was built; then this share of the patience
+# with it is left.
 STALE = 1.5
 STALE_SHARE = 0.1
 # Products of a Newton step that even a good metric needs; only those beyond count against it.

@@ -168,7 +168,11 @@ class _Run:
             raise ValueError(
                 f"The objective is not finite at the start: {self.point.value}. Scale the features and the weights."
             )
-        self.bound = self.point.gap()
+        self.bound = self._bound(self.point)
+
+    def _bound(self, point) -> float:
+        """The proved bound where it decides anything: not for a rough point, unless it is a sketch that is wanted."""
+        return np.inf if point.rough and not self.sketch else point.gap()
 
     @property
     def goal(self) -> float:
@@ -283,7 +287,7 @@ class _Run:
 
     def _accept(self, trial, t: float, step: Step, last: bool) -> bool:
         """Move to the trial point, unless the last step's rounding made the bound worse."""
-        bound = trial.gap()
+        bound = self._bound(trial)
         if last and bound > self.bound:
             return False
         self.damping.follow(t, step.d, step.decrement, (self.point.value - trial.value) / max(step.decrease, 1e-300))

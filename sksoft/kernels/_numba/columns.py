@@ -150,33 +150,32 @@ def advance_block(directions, lengths, start, stop, step, state):
             _combine_entry(directions, lengths, i, c, step, state)
 
 
-def _row_product(width: int):
-    """``multiply(values, indices, first, last, dense, column, row, out)`` for `width` columns, held in registers.
+def _row_product(count: int, lanes: int):
+    """``multiply(values, indices, first, last, dense, column, end, row, out)``: `count` vectors held in registers.
 
-    Writes ``Σ_e values[e] · dense[indices[e], column : column + width]`` over e in first..last to the same columns of
-    ``out[row]``.
+    Writes ``Σ_e values[e] · dense[indices[e], column : end]`` over e in first..last to the same columns of
+    ``out[row]``. The last vector ends at `end` and may overlap the one before.
     """
 
     @intrinsic
-    def multiply(typingctx, values, indices, first, last, dense, column, row, out):
-        signature = types.void(values, indices, first, last, dense, column, row, out)
+    def multiply(typingctx, values, indices, first, last, dense, column, end, row, out):
+        signature = types.void(values, indices, first, last, dense, column, end, row, out)
 
         def codegen(context, builder, signature, args):
             values, indices, dense, out = (
-                context.make_array(signature.args[i])(context, builder, args[i]) for i in (0, 1, 4, 7)
+                context.make_array(signature.args[i])(context, builder, args[i]) for i in (0, 1, 4, 8)
             )
-            dtype = signature.args[7].dtype
-            lanes = min(width, WIDTH)
+            dtype = signature.args[8].dtype
             vector = ir.VectorType(context.get_data_type(dtype), lanes)
 
             def vectors(array, row):
                 n_columns = cgutils.unpack_tuple(builder, array.shape, 2)[1]
-                at = builder.add(builder.mul(row, n_columns), args[5])
-                for _ in range(0, width, lanes):
-                    yield builder.bitcast(builder.gep(array.data, [at]), vector.as_pointer())
-                    at = builder.add(at, _INT64(lanes))
+                start = builder.mul(row, n_columns)
+                offsets = [builder.add(args[5], _INT64(lanes * i)) for i in range(count - 1)]
+                for offset in [*offsets, builder.sub(args[6], _INT64(lanes))]:
+                    yield builder.bitcast(builder.gep(array.data, [builder.add(start, offset)]), vector.as_pointer())
 
-            totals = [cgutils.alloca_once_value(builder, vector(None)) for _ in range(0, width, lanes)]
+            totals = [cgutils.alloca_once_value(builder, vector(None)) for _ in range(count)]
             with cgutils.for_range_slice(builder, args[2], args[3], _INT64(1)) as (entry, _):
                 value = builder.load(builder.gep(values.data, [entry]))
                 first = builder.insert_element(vector(ir.Undefined), value, ir.IntType(32)(0))
@@ -189,7 +188,7 @@ def _row_product(width: int):
                         factor, builder.load(pointer, align=dtype.bitwidth // 8), flags=("contract",)
                     )
                     builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
-            for total, pointer in zip(totals, vectors(out, args[6])):
+            for total, pointer in zip(totals, vectors(out, args[7])):
                 builder.store(builder.load(total), pointer, align=dtype.bitwidth // 8)
             return context.get_dummy_value()
 
@@ -198,28 +197,32 @@ def _row_product(width: int):
     return multiply
 
 
-_multiply_32, _multiply_8, _multiply_4, _multiply_1 = (_row_product(width) for width in (32, 8, 4, 1))
+_multiply_4x8, _multiply_3x8, _multiply_2x8, _multiply_8 = (_row_product(count, 8) for count in (4, 3, 2, 1))
+_multiply_4, _multiply_1 = _row_product(1, 4), _row_product(1, 1)
 
 
 @jit
 def product_block(values, indices, indptr, dense, start, stop, out):
-    """Rows start..stop of the product; the last columns again where a width does not divide their number."""
+    """Rows start..stop of the product, in one pass over the values for 32 columns."""
     n_columns = out.shape[1]
     for i in range(start, stop):
         first, last = np.int64(indptr[i]), np.int64(indptr[i + 1])
-        column = 0
-        while column + 32 <= n_columns:
-            _multiply_32(values, indices, first, last, dense, column, i, out)
-            column += 32
-        while column < n_columns and n_columns >= 8:
-            _multiply_8(values, indices, first, last, dense, min(column, n_columns - 8), i, out)
-            column += 8
-        while column < n_columns and n_columns >= 4:
-            _multiply_4(values, indices, first, last, dense, min(column, n_columns - 4), i, out)
-            column += 4
-        while column < n_columns:
-            _multiply_1(values, indices, first, last, dense, column, i, out)
-            column += 1
+        if n_columns < 8:
+            for column in range(0, n_columns - n_columns % 4, 4):
+                _multiply_4(values, indices, first, last, dense, column, column + 4, i, out)
+            for column in range(n_columns - n_columns % 4, n_columns):
+                _multiply_1(values, indices, first, last, dense, column, column + 1, i, out)
+            continue
+        for column in range(0, n_columns, 32):
+            end = min(column + 32, n_columns)
+            if end - column > 24:
+                _multiply_4x8(values, indices, first, last, dense, column, end, i, out)
+            elif end - column > 16:
+                _multiply_3x8(values, indices, first, last, dense, column, end, i, out)
+            elif end - column > 8:
+                _multiply_2x8(values, indices, first, last, dense, column, end, i, out)
+            else:
+                _multiply_8(values, indices, first, last, dense, column, end, i, out)
 
 
 def _read_only(array):

@@ -83,7 +83,7 @@ class InMemory:
 
     @cached_property
     def blocks(self) -> list[Block]:
-        """The grid: about 4 MB of rows, scores and probabilities a block."""
+        """The grid: so many bytes of rows, scores and probabilities a block as the design wants."""
         row_bytes = self.design.row_bytes + 16 * self.n_classes
         return [
             Block(
@@ -93,7 +93,7 @@ class InMemory:
                 self.weights[rows],
                 None if self.offset is None else self.offset[rows],
             )
-            for rows in row_blocks(self.n_samples, row_bytes)
+            for rows in row_blocks(self.n_samples, row_bytes, self.design.block_bytes)
         ]
 
     def map_reduce(self, partial: Callable[[Block], tuple]) -> tuple:
