@@ -117,6 +117,7 @@ class Dense:
     def __init__(self, X, centre=None, scale=None, *, ones: bool = False, keep: bool = True):
         self.X, self.centre, self.scale, self.ones, self.keep = X, centre, scale, ones, keep
         self._tiled: dict[tuple[int, int], np.ndarray] = {}
+        self._factor = None if scale is None else 1.0 / scale
 
     @classmethod
     def standardised(cls, X, weights: np.ndarray, *, intercept: bool, keep: bool = True) -> "Dense":
@@ -135,14 +136,19 @@ class Dense:
         if intercept:
             centre = sum(map_blocks(lambda rows: weights[rows] @ X[rows], blocks))
 
-        def squares(rows):
+        def moments(rows):
             centred = np.subtract(X[rows], centre, out=scratch("design", X[rows].shape))
-            return weights[rows] @ np.square(centred, out=centred)
+            return np.stack([weights[rows] @ centred, weights[rows] @ np.square(centred, out=centred)])
 
-        scale = np.sqrt(sum(map_blocks(squares, blocks)))
+        # the mean is rounded, the more so the more rows: what is left of it tells a constant column
+        rest, squares = sum(map_blocks(moments, blocks))
         rounding = 4.0 * np.finfo(X.dtype).eps * np.abs(centre)
-        scale[scale <= rounding] = 1.0
-        return cls(X, centre, scale, ones=intercept, keep=keep)
+        constant = np.sqrt(np.maximum(squares - rest**2, 0.0)) <= rounding if intercept else squares == 0.0
+        scale = np.where(constant, 1.0, np.sqrt(squares))
+        design = cls(X, centre, scale, ones=intercept, keep=keep)
+        # exactly 0, or without a penalty what rounding left of it would be fitted
+        design._factor = np.where(constant, 0.0, 1.0 / scale)
+        return design
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -196,18 +202,14 @@ class Dense:
             out[:, :p] = X
         elif out.dtype == np.float64:
             np.subtract(X, self.centre, out=out[:, :p])
-            out[:, :p] *= self._inverse_scale
+            out[:, :p] *= self._factor
         else:
             # the difference in float64, else a far centre would swallow it
             wide = np.subtract(X, self.centre, dtype=np.float64)
-            np.multiply(wide, self._inverse_scale, out=out[:, :p], casting="same_kind")
+            np.multiply(wide, self._factor, out=out[:, :p], casting="same_kind")
         if self.ones:
             out[:, p] = 1.0
         return out
-
-    @cached_property
-    def _inverse_scale(self) -> np.ndarray:
-        return 1.0 / self.scale
 
     @cached_property
     def _single(self) -> np.ndarray:

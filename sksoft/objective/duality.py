@@ -41,13 +41,12 @@ ROUNDING = 1e-12
 def ridge_gap(point) -> float:
     """Bound F(w) − min F at `point`; nan where a coefficient has no penalty, scores are not linear, or p no simplex."""
     objective = point.objective
-    strength = _strengths(objective)
-    if strength is None:
+    if not _provable(objective):
         return float("nan")
-    terms = [_main_term(objective, point.gradient, strength)]
+    terms = [_main_term(objective, point.gradient)]
     if objective.scores.fit_intercept:
         g = class_gradient(objective, point.gradient)
-        price = _price_of_feasibility(point, g, strength)
+        price = _price_of_feasibility(point, g)
         objective.price = sum(map(abs, price)) / max(float(np.abs(g).max()), np.finfo(float).tiny)
         terms += price
     bound = sum(terms) + ROUNDING * sum(map(abs, terms))
@@ -59,27 +58,25 @@ def bound_from(objective, gradient) -> float:
 
     Feasibility has a price proportional to the gradient in the intercepts, at the rate it had at the last point.
     """
-    strength = _strengths(objective)
-    if strength is None:
+    if not _provable(objective):
         return 0.0
-    bound = _main_term(objective, gradient, strength)
+    bound = _main_term(objective, gradient)
     if objective.scores.fit_intercept:
         bound += objective.price * float(np.abs(class_gradient(objective, gradient)).max())
     return bound
 
 
-def _main_term(objective, gradient, strength: np.ndarray) -> float:
+def _main_term(objective, gradient) -> float:
     """Σ (∇_W F)² / (2 λ)."""
-    return 0.5 * float(np.sum(objective.scores.unpack(gradient)[0] ** 2 / strength))
+    return 0.5 * float(np.dot(objective.penalty.inverse * gradient, gradient))
 
 
-def _strengths(objective) -> np.ndarray | None:
-    """λ of every coefficient, (rows, p), or None where there is nothing to prove a gap with."""
+def _provable(objective) -> bool:
+    """Whether all coefficients have a penalty to prove a gap with, and the link a dual on the simplex."""
     scores = objective.scores
     if not isinstance(scores, Linear) or not objective.loss.link.on_simplex:
-        return None
-    strength = scores.unpack(objective.penalty.strength)[0]
-    return strength if (strength > 0.0).all() else None
+        return False
+    return objective.penalty.n_penalised == scores.n_rows * scores.n_features
 
 
 def feasible_neighbour(point, g: np.ndarray) -> tuple[float, np.ndarray]:
@@ -105,13 +102,14 @@ def price_of_a_neighbour(point, g: np.ndarray, epsilon: float) -> list[float]:
     ]
 
 
-def _price_of_feasibility(point, g: np.ndarray, strength: np.ndarray) -> list[float]:
+def _price_of_feasibility(point, g: np.ndarray) -> list[float]:
     """What moving the dual point onto the intercept's constraint costs: all terms of the bound but the first."""
     epsilon, M = feasible_neighbour(point, g)
     if epsilon == 0.0:
         return []
-    scores = point.objective.scores
-    G = scores.unpack(point.gradient)[0] - strength * scores.unpack(point.w)[0]
+    scores, penalty = point.objective.scores, point.objective.penalty
+    strength = scores.unpack(penalty.strength)[0]
+    G = scores.unpack(point.gradient - penalty.strength * point.w)[0]
     move = epsilon * (M - G)
     return [
         *price_of_a_neighbour(point, g, epsilon),
@@ -134,7 +132,8 @@ def class_moments(objective) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     def partial(block):
         X = block.design.rows(block.rows)[:, :n_features]
         weighted = block.target.weighted(block.weights)
-        target_by_x = weighted.T @ X
+        # in the order of X: SciPy would turn the larger one
+        target_by_x = (weighted.T.tocsr() if sparse.issparse(weighted) else weighted.T) @ X
         if sparse.issparse(target_by_x):
             target_by_x = target_by_x.toarray()
         return np.asarray(X.T @ block.weights), np.asarray(weighted.sum(axis=0)), np.asarray(target_by_x)

@@ -1,6 +1,7 @@
 """Penalties: R(w), added to the mean loss."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -17,6 +18,16 @@ class Ridge:
     """
 
     strength: np.ndarray
+
+    @cached_property
+    def inverse(self) -> np.ndarray:
+        """1 / λ, and 0 where nothing is penalised."""
+        return np.divide(1.0, self.strength, out=np.zeros_like(self.strength), where=self.strength > 0.0)
+
+    @cached_property
+    def n_penalised(self) -> int:
+        """Parameters with a penalty."""
+        return int(np.count_nonzero(self.strength))
 
     def value(self, w) -> float:
         return 0.5 * float(np.dot(self.strength * w, w))
@@ -252,6 +263,14 @@ class Bend:
         u = self.along.reshape(n_rows, -1)
         inner = np.einsum("kj,kj->j", u, v.reshape(n_rows, -1))
         return self.diagonal * v - (u * inner).ravel()
+
+    def matrix(self, mask, n_rows: int) -> np.ndarray:
+        """The Hessian on the coordinates of a mask, whose coordinates all stand in `n_rows` rows."""
+        out = np.diag(self.diagonal[mask])
+        if self.along is not None:
+            group = np.tile(np.arange(len(mask) // n_rows), n_rows)[mask]
+            out -= np.where(group[:, None] == group, np.outer(self.along[mask], self.along[mask]), 0.0)
+        return out
 
 
 def allowed(push, lower, upper) -> np.ndarray:

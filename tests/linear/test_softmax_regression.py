@@ -230,6 +230,17 @@ def test_constant_and_duplicated_columns(rng):
     assert SoftmaxRegression(C=np.inf).fit(X, y).converged_
 
 
+@pytest.mark.parametrize("value", [0.1, 1.0, -7e5])
+def test_a_constant_column_has_no_coefficient_even_without_a_penalty(rng, value):
+    X = rng.normal(size=(300, 2))
+    y = (X[:, 0] + rng.normal(size=300) > 0).astype(int) + (X[:, 1] > 1)
+    without = SoftmaxRegression(C=np.inf).fit(X, y)
+    model = SoftmaxRegression(C=np.inf).fit(np.column_stack([X, np.full(300, value)]), y)
+    np.testing.assert_array_equal(model.coef_[:, 2], 0.0)
+    np.testing.assert_allclose(model.coef_[:, :2], without.coef_, atol=1e-9)
+    np.testing.assert_allclose(model.intercept_, without.intercept_, atol=1e-9)
+
+
 def test_log_probabilities_where_probabilities_vanish():
     X = np.array([[-1.0], [1.0]] * 10)
     model = SoftmaxRegression(C=1e6).fit(X, [0, 1] * 10)
