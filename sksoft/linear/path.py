@@ -69,13 +69,14 @@ def path(model, X, y, Cs, *, sample_weight=None, offset=None) -> RegularizationP
     """
     Cs = check_Cs(Cs)
     fits: list = [None] * len(Cs)
-    model = clone(model)
+    model = clone(model).set_params(C=float(Cs.min()))
     problem = model._problem(X, y, sample_weight, offset)
     weight, ladder = float(problem.weights.sum()), None
     solved: list = []
     for at in np.argsort(Cs, kind="stable"):
         here = problem.with_strength(0.0 if np.isinf(Cs[at]) else 1.0 / (Cs[at] * weight))
-        ladder = Ladder(here.objective.rungs) if ladder is None else ladder
+        if not here.kinked:
+            ladder = Ladder(here.objective.rungs) if ladder is None else ladder
         fits[at] = copy(model).set_params(C=Cs[at])
         with serial_blas():
             fits[at]._solve(here, _start(here, Cs[at], solved[-2:]), ladder=ladder)
@@ -94,12 +95,12 @@ def path(model, X, y, Cs, *, sample_weight=None, offset=None) -> RegularizationP
 
 
 def _start(problem, C: float, solved: list) -> np.ndarray | None:
-    """Where the line through the last two solutions over log C is at C; with fewer, the last one or None."""
+    """Where the line through the last two solutions over log C is at C; the last one where zeros matter, or alone."""
     if not solved:
         return None
     before, last = solved[0], solved[-1]
     step = 0.0
-    if np.isfinite(C) and before.C < last.C:
+    if np.isfinite(C) and before.C < last.C and not problem.kinked:
         step = np.log(C / last.C) / np.log(last.C / before.C)
     return problem.pack(
         last.coef_ + step * (last.coef_ - before.coef_),

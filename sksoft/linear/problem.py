@@ -62,6 +62,8 @@ class Problem:
         Whether that is the norm of a feature's coefficients over the classes; with one row it is |V| all the same.
     signs : ndarray (rows, p) or (p,) of -1, 0, 1, or None
         Signs that coefficients must have, 0 for any.
+    kinked : bool
+        Whether F may have kinks or bounds, so that it takes ``proximal_newton``.
     offset : ndarray (n, K) or None
     working_memory : float or None
         MiB that copies and buffers of the size of X or of the scores may take; None for what is fastest.
@@ -78,6 +80,7 @@ class Problem:
     l1_ratio: float = 0.0
     grouped: bool = False
     signs: np.ndarray | None = None
+    kinked: bool = False
     offset: np.ndarray | None = None
     working_memory: float | None = None
 
@@ -113,11 +116,6 @@ class Problem:
         ridge = self.strength * self.factors * (self.temperature / self.design.scale) ** 2
         keep_bytes = min(KEEP_BYTES, self._budget)
         return Objective(loss, self.scores, batches, Ridge(self.scores.spread(ridge)), keep_bytes=keep_bytes)
-
-    @property
-    def kinked(self) -> bool:
-        """Whether F has kinks or bounds, so that it takes ``proximal_newton``."""
-        return (self.l1_ratio > 0.0 and self.strength > 0.0) or self.signs is not None
 
     def _kinked_penalty(self) -> ElasticNet | GroupLasso:
         factors, unit = self.strength * self.factors, self.temperature / self.design.scale

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.metaestimators import available_if
 
 from sksoft._validation import Interval, StrOptions, check_is_fitted, fit_context, validate_data
 from sksoft.kernels import rowwise
@@ -22,6 +23,7 @@ from sksoft.linear.inference import SoftmaxInference
 from sksoft.linear.inference_diagnoses import Diagnosis, of_fit, term_names
 from sksoft.linear.path import RegularizationPath, path
 from sksoft.linear.problem import Problem, link_named
+from sksoft.linear.sparsity import checked_signs, is_grouped, is_smooth, needs_proximal
 from sksoft.linear.target_input import TARGET_CONSTRAINTS, require_labels, resolve_targets
 from sksoft.linear.warm_start import carry_over
 from sksoft.objective.links import Softmax
@@ -52,19 +54,33 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     intercept is not penalised. Soft labels tᵢ, smoothed labels and other links replace the cross-entropy by the
     Fenchel–Young loss Ω*(z) + Ω(t) − ⟨t, z⟩ of the link [1]_, which for softmax is the Kullback–Leibler divergence.
 
+    With `l1_ratio` ρ > 0 the penalty is the elastic net, whose optimum has coefficients that are exactly zero,
+
+        Σⱼₖ [ρ |Wₖⱼ| + (1 − ρ) Wₖⱼ² / 2] / (C Σᵢ sᵢ)
+
+    or, with ``l1_group='classes'``, has Σⱼ ρ ‖W·ⱼ‖₂ in the place of Σ ρ |W|: a feature is then zero for all classes or
+    for none [3]_.
+
     The solver is a truncated Newton method in float32 whose preconditioner is upgraded as it pays, with a float64
-    finish. It stops on the duality gap [1]_, a proved bound on F − min F, and then takes one more Newton step.
+    finish. It stops on the duality gap [1]_, a proved bound on F − min F, and then takes one more Newton step. With
+    kinks or bounds it is a proximal Newton method on working sets [4]_ [5]_ in float64, which ends in the same way.
 
     Parameters
     ----------
     C : float in (0, inf], default=1.0
-        Inverse strength of the ridge; ``np.inf`` for none, and then no gap can be proved.
+        Inverse strength of the penalty; ``np.inf`` for none, and then no gap can be proved.
+    l1_ratio : float in [0, 1], default=0.0
+        Share ρ of the penalty that is not the ridge.
+    l1_group : {'classes'} or None, default=None
+        Whether this share is the norm of a feature's coefficients over all classes. With two classes it is the same.
+    coef_sign : array-like of -1, 0 and 1 of shape (p,) or that of ``coef_``, default=None
+        Signs that coefficients must have if they are not zero; 0 for any.
     feature_penalty : array-like of shape (p,), default=None
         Factors >= 0 of the penalty on each feature's coefficients; 0 leaves a feature free, and then no gap can be
         proved. Ones by default.
     class_penalty : array-like of shape (K,), default=None
         The same for the coefficients of each class, in the order of ``classes_``; with two classes, whose one row is
-        that of ``classes_[1]``, the second.
+        that of ``classes_[1]``, the second. Not with groups.
     fit_intercept : bool, default=True
         Whether to fit b.
     classes : array-like of shape (K,), default=None
@@ -84,8 +100,9 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     prior_logits : array-like of shape (K,), default=None
         Known scores added to every row while fitting and left out when predicting: with the logarithms of the
         classes' shares, the logit adjustment of [2]_, equation 10, for classes that matter alike however rare.
-    solver : {'auto', 'newton-cg', 'lbfgs'}, default='auto'
-        ``'auto'`` is ``'newton-cg'``, and ``'lbfgs'`` SciPy's, for comparison.
+    solver : {'auto', 'newton-cg', 'lbfgs', 'proximal-newton'}, default='auto'
+        ``'auto'`` is ``'proximal-newton'`` with `l1_ratio` > 0 or `coef_sign`, which the others cannot have, else
+        ``'newton-cg'``; ``'lbfgs'`` is SciPy's, for comparison.
     tol : float in [0, inf), default=1e-6
         Stop when ``gap_ <= tol * F``: *relative to the objective*, unlike scikit-learn's bound on a gradient entry.
     max_iter : int >= 0, default=100
@@ -95,7 +112,7 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         both have names: what is new starts as ``sksoft.linear.warm_start`` says.
     working_memory : float > 0, default=None
         MiB that the float32 copy of X, and the distributions of all rows, may take each; what does not fit is computed
-        again block by block. No limit by default, but for 1 GiB of distributions.
+        again block by block. No limit by default, but for 1 GiB of distributions. Not for ``'proximal-newton'``.
 
     Attributes
     ----------
@@ -113,7 +130,7 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     bound_ : float
         `gap_`, or half the squared Newton decrement where no gap can be proved.
     gradient_norm_ : float
-        Largest absolute entry of ∇F.
+        Largest absolute entry of ∇F; with kinks or bounds, of the least subgradient.
     converged_ : bool
         Whether the bound reached the tolerance, or the limit of float64.
     stopped_by_ : {'tolerance', 'precision', 'max_iter', 'callback'}
@@ -140,6 +157,9 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     Time is O(n p K) a sweep over the data, with one sweep per evaluation and per Hessian product, plus the
     preconditioners: O(p³) up to 2 000 dense columns, O(p³ K³) up to 2 500 parameters. Memory beside X is a float32 copy
     of it, one (n, K) array of float32 up to 1 GiB (above that it is recomputed), the preconditioner and blocks of 4 MB.
+    ``'proximal-newton'`` takes two O(n p K) sweeps a step, and for each step on a working set of m coefficients some
+    sweeps of O(m n), or O of their columns' entries, and a factor of O(m²/K) numbers; its memory is X column by column
+    in float64 and six arrays of (n, K).
 
     A repeated row is the same as a weight of two, and a row of weight zero is no row: a class that has only such rows
     is not in ``classes_``.
@@ -148,6 +168,10 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     ----------
     .. [1] Blondel, Martins, Niculae, "Learning with Fenchel–Young losses", JMLR 21(35), 2020, proposition 6.
     .. [2] Menon et al., "Long-tail learning via logit adjustment", ICLR 2021.
+    .. [3] Simon, Friedman, Hastie, "A blockwise descent algorithm for group-penalized multiresponse and multinomial
+       regression", arXiv:1311.6529, 2013, equation 2.
+    .. [4] Yuan, Ho, Lin, "An improved GLMNET for L1-regularized logistic regression", JMLR 13, 2012, algorithm 1.
+    .. [5] Massias, Gramfort, Salmon, "Celer: a fast solver for the lasso with dual extrapolation", ICML 2018.
 
     Examples
     --------
@@ -159,12 +183,21 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     array([[0.982, 0.018, 0.   ]])
     >>> model.converged_, model.certificate_, bool(model.gap_ <= 1e-6 * model.objective_)
     (True, 'gap', True)
+
+    Two of four features are enough, the same for all classes:
+
+    >>> chosen = SoftmaxRegression(C=0.3, l1_ratio=1.0, l1_group="classes").fit(X, y)
+    >>> (chosen.coef_ != 0).all(axis=0)
+    array([False, False,  True,  True])
     """
 
     coef_: Any  # an array, or a CSR matrix after sparsify()
 
     _parameter_constraints = {
         "C": [Interval(Real, 0, None, closed="right")],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "l1_group": [StrOptions({"classes"}), None],
+        "coef_sign": ["array-like", None],
         "feature_penalty": ["array-like", None],
         "class_penalty": ["array-like", None],
         "fit_intercept": ["boolean"],
@@ -172,7 +205,7 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         "link": [StrOptions({"softmax", "sparsemax", "entmax15"}), Interval(Real, 1, 2, closed="both")],
         "temperature": TEMPERATURE_CONSTRAINTS,
         "prior_logits": ["array-like", None],
-        "solver": [StrOptions({"auto", "newton-cg", "lbfgs"})],
+        "solver": [StrOptions({"auto", "newton-cg", "lbfgs", "proximal-newton"})],
         "tol": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "warm_start": ["boolean"],
@@ -183,6 +216,9 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self,
         C=1.0,
         *,
+        l1_ratio=0.0,
+        l1_group=None,
+        coef_sign=None,
         feature_penalty=None,
         class_penalty=None,
         fit_intercept=True,
@@ -199,6 +235,9 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         working_memory=None,
     ):
         self.C = C
+        self.l1_ratio = l1_ratio
+        self.l1_group = l1_group
+        self.coef_sign = coef_sign
         self.feature_penalty = feature_penalty
         self.class_penalty = class_penalty
         self.fit_intercept = fit_intercept
@@ -243,7 +282,8 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ValueError
             For X with NaN, infinity or values beyond 1e100, fewer than two classes, soft labels that do not sum to
             one, weights that are negative, all zero or without a finite sum, penalty factors or offsets of a wrong
-            shape, or a warm start from another number of features without names.
+            shape, or a warm start from another number of features without names; for `l1_ratio` or `coef_sign` with a
+            `solver` that cannot have them, and for `class_penalty` with `l1_group`.
 
         Warns
         -----
@@ -271,8 +311,11 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self._unpack(solution, problem)
         self.saturation_ = saturation(problem.objective, solution.w, SATURATED)
         names = term_names(getattr(self, "feature_names_in_", None), self.n_features_in_)
-        self._warn(of_fit(problem, solution.w, solution.certificate.bound, names, self.classes_))
+        bounded = problem.signs is not None  # separation is looked for among coefficients of any sign
+        certificate = solution.certificate
+        self._warn(None if bounded else of_fit(problem, solution.w, certificate.bound, names, self.classes_))
 
+    @available_if(is_smooth)
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Learn one batch, to be seen once: after all calls, near the optimum of all rows of all calls.
@@ -299,6 +342,8 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ------
         ValueError
             As in ``fit``; also for a first batch of one class without `classes`, and for `prior_logits`.
+        AttributeError
+            With `l1_ratio` > 0 or `coef_sign`, which only ``fit`` can have.
         """
         online.partial_fit(self, X, y, classes, sample_weight, factors=self._penalty_factors)
         for name in PROVED:
@@ -468,6 +513,10 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             strength=0.0 if np.isinf(self.C) else 1.0 / (self.C * float(targets.weights.sum())),
             factors=self._penalty_factors(X.shape[1], K),
             temperature=self.temperature_,
+            l1_ratio=self.l1_ratio,
+            grouped=is_grouped(self),
+            signs=checked_signs(self.coef_sign, K if K > 2 else 1, X.shape[1]),
+            kinked=needs_proximal(self),
             offset=offset,
             working_memory=self.working_memory,
         )

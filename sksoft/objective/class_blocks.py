@@ -1,20 +1,27 @@
-"""A preconditioner for the Hessian on chosen coordinates: its blocks along the diagonal, one a class.
+"""Preconditioners for the Hessian on chosen coordinates: all of it where it is small, else a block for each class.
 
-Within class k the Hessian of the mean loss is Xᵀ diag(aᵢ p_ik (1 − p_ik)) X on the columns that the class has. What is
-left out, between classes, is small beside it wherever rows are shared by few classes.
+With x_s the column and k(s) the class of coordinate s the Hessian of the mean loss is::
+
+    H_st = Σᵢ aᵢ x_is (p_ik(s) [k(s) = k(t)] − p_ik(s) p_ik(t)) x_it
+
+and within class k it is Xᵀ diag(aᵢ p_ik (1 − p_ik)) X. What stands between classes is small beside that wherever rows
+are shared by few classes.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from sksoft.objective.feature_columns import Members
 
-# Coordinates of a class up to which a block is worth its factorisation.
+# Coordinates of a block up to which it is worth its factorisation.
 LARGEST = 2000
+# Coordinates, and multiply-adds, up to which the whole Hessian is.
+LARGEST_WHOLE, LARGEST_WORK = 1000, 1e9
 # Added to a block's diagonal, as a share of it: columns may repeat one another.
-REGULARISATION = 1e-8
+REGULARISATION = 1e-9
 
 
 def jacobi(metric: np.ndarray) -> Callable:
@@ -24,7 +31,7 @@ def jacobi(metric: np.ndarray) -> Callable:
 
 
 class ClassBlocks:
-    """Factors of the blocks on the coordinates that were free when they were built.
+    """Factors of blocks of the Hessian on the coordinates that were free when they were built.
 
     Parameters
     ----------
@@ -36,22 +43,32 @@ class ClassBlocks:
         self.blocks = blocks
 
     @classmethod
-    def of(cls, columns, bends, members: Members, free, bend) -> "ClassBlocks":
-        """From the design's columns, bends aᵢ p_ik (1 − p_ik) (R, n), and the penalty's Hessian; O(Σ n mₖ² + mₖ³).
+    def of(cls, columns, proba, weights, members: Members, free, bend) -> "ClassBlocks":
+        """The whole Hessian, or its blocks; O(n m²) or O(Σ n mₖ²).
 
-        `members` are the coordinates of the mask `free`.
+        Parameters
+        ----------
+        columns : SparseColumns or DenseColumns
+        proba : ndarray (R, n)
+        weights : ndarray (n,)
+        members : Members
+            The coordinates of the mask `free`.
+        bend : Bend
+            The penalty's Hessian.
         """
-        places = np.flatnonzero(free)
-        blocks = []
-        for k, (start, stop) in enumerate(zip(members.starts[:-1], members.starts[1:])):
-            if not 1 < stop - start <= LARGEST:
-                continue
-            own = places[start:stop]
-            gram = columns.gram(bends[k], members.columns[start:stop])
-            diagonal = gram.ravel()[:: len(own) + 1]
-            diagonal += bend.diagonal[own]
-            diagonal += REGULARISATION * diagonal + np.finfo(float).tiny
-            blocks.append((own, cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)))
+        m, places = len(members), np.flatnonzero(free)
+        if m <= LARGEST_WHOLE and m * float(columns.entries(members).sum()) <= LARGEST_WORK:
+            whole = -columns.gram(np.sqrt(weights) * proba, members)
+            for k, (start, stop) in enumerate(pairwise(members.starts)):
+                whole[start:stop, start:stop] += columns.gram(np.sqrt(weights * proba), members.of_row(k))
+            whole += bend.matrix(free, len(proba))
+            return cls([(places, _factor(whole))])
+        blocks, roots = [], np.sqrt(weights * proba * (1.0 - proba))
+        for k, (start, stop) in enumerate(pairwise(members.starts)):
+            if 1 < stop - start <= LARGEST:
+                own, gram = places[start:stop], columns.gram(roots, members.of_row(k))
+                gram.ravel()[:: len(own) + 1] += bend.diagonal[own]
+                blocks.append((own, _factor(gram)))
         return cls(blocks)
 
     def over(self, elsewhere: Callable, free) -> Callable:
@@ -65,3 +82,9 @@ class ClassBlocks:
             return out
 
         return apply
+
+
+def _factor(block):
+    diagonal = block.ravel()[:: len(block) + 1]
+    diagonal += REGULARISATION * diagonal + np.finfo(float).tiny
+    return cho_factor(block, lower=True, overwrite_a=True, check_finite=False)

@@ -52,6 +52,17 @@ class Members:
         """R."""
         return len(self.starts) - 1
 
+    @property
+    def rows(self) -> np.ndarray:
+        """Row of each, (m,)."""
+        return np.repeat(np.arange(self.n_rows), np.diff(self.starts))
+
+    def of_row(self, k: int) -> "Members":
+        """Those of one row."""
+        own = slice(self.starts[k], self.starts[k + 1])
+        starts = np.clip(self.starts, own.start, own.stop) - own.start
+        return Members(self.indices[own], self.columns[own], starts)
+
     def where(self, mask) -> "Members":
         """Those of a mask (m,)."""
         counts = np.concatenate([[0], np.cumsum(mask)])
@@ -99,10 +110,14 @@ class SparseColumns:
             bends, columns=self.parts, members=members.columns, starts=members.starts, squared=True
         )
 
-    def gram(self, bend, columns) -> np.ndarray:
-        """Σᵢ bendᵢ xᵢ xᵢᵀ of some columns, (m, m), bend (n,)."""
-        chosen = self.matrix[:, columns]
-        chosen.data *= np.sqrt(bend)[chosen.indices]
+    def entries(self, members: Members) -> np.ndarray:
+        """Stored entries of each coordinate's column, (m,)."""
+        return np.diff(self.parts[0])[members.columns]
+
+    def gram(self, roots, members: Members) -> np.ndarray:
+        """Σᵢ root_ik(s) x_is root_ik(t) x_it for all pairs of the coordinates, (m, m), roots (R, n)."""
+        chosen = self.matrix[:, members.columns]
+        chosen.data *= roots[np.repeat(members.rows, np.diff(chosen.indptr)), chosen.indices]
         return (chosen.T @ chosen).toarray()
 
 
@@ -149,10 +164,15 @@ class DenseColumns:
         """Σᵢ bend_k x² (m,) of the coordinates, bends (R, n)."""
         return self._sums(bends, members, lambda rows: np.square(self.values[:, rows]), squared=True)
 
-    def gram(self, bend, columns) -> np.ndarray:
-        """Σᵢ bendᵢ xᵢ xᵢᵀ of some columns, (m, m), bend (n,)."""
-        chosen = self.values[columns]
-        chosen *= np.sqrt(bend)
+    def entries(self, members: Members) -> np.ndarray:
+        """Entries of each coordinate's column, (m,)."""
+        return np.full(len(members), self.shape[0])
+
+    def gram(self, roots, members: Members) -> np.ndarray:
+        """Σᵢ root_ik(s) x_is root_ik(t) x_it for all pairs of the coordinates, (m, m), roots (R, n)."""
+        chosen = self.values[members.columns]
+        for k in range(members.n_rows):
+            chosen[members.starts[k] : members.starts[k + 1]] *= roots[k]
         return chosen @ chosen.T
 
     def _sums(self, vectors, members: Members, values, *, squared: bool = False) -> np.ndarray:
@@ -164,7 +184,7 @@ class DenseColumns:
         return total[self._places(members)]
 
     def _places(self, members: Members):
-        return np.repeat(np.arange(members.n_rows), np.diff(members.starts)), members.columns
+        return members.rows, members.columns
 
     def _many(self, members: Members) -> bool:
         """Whether a product with all columns of all classes is quicker than one with these."""

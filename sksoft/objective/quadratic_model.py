@@ -171,9 +171,7 @@ class QuadraticModel:
         step, finished = self._conjugate_gradients(product, metric, -slopes)
         self._move_along(step)
         if not finished and self.blocks is None:  # what is near its end now needs no more products than that
-            self.blocks = ClassBlocks.of(
-                self.columns, self.weights * self.proba * (1.0 - self.proba), members, free, bend
-            )
+            self.blocks = ClassBlocks.of(self.columns, self.proba, self.weights, members, free, bend)
 
     def _conjugate_gradients(self, product, metric, residual) -> tuple[np.ndarray, bool]:
         """About the solution of Hessian · step = residual, and whether it is as good as was asked for."""

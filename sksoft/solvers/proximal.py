@@ -6,9 +6,9 @@ optimality, at most as many again. The working set so grows with the solution [2
 The model is lowered only as far as the progress of the iteration before deserves, and the step is shortened until F
 decreases enough of what the model promised.
 
-It ends when the bound of a point is at most ``tol · F``. Where the decrease that the model promises is below the
-rounding of F, F cannot judge a step; the bound does, and when it no longer shrinks the solver has reached what float64
-can resolve.
+When the bound of a point is at most ``tol · F`` one last step is taken, for coefficients are less exact than F. Where
+the decrease that the model promises is below the rounding of F, F cannot judge a step; the bound does, and when it no
+longer shrinks the solver has reached what float64 can resolve.
 
 References
 ----------
@@ -28,7 +28,7 @@ MAX_BACKTRACKS = 40
 # Coordinates of the first working set, and growth of the set beside the support.
 SMALLEST_SET, GROWTH = 1000, 2
 # Share of the first sweep's steps that may be left in a model.
-LOOSEST, TIGHTEST = 1e-2, 1e-6
+LOOSEST, TIGHTEST, LAST = 1e-2, 1e-6, 1e-9
 # A model that promises more than this share of F is not to be trusted to the end.
 FAR = 1e-2
 # A decrease below this share of F drowns in the rounding of F.
@@ -94,7 +94,7 @@ def proximal_newton(
     w : ndarray (n_parameters,), float64
         Where R is finite.
     tol : float >= 0
-        Stop when the certificate's bound is at most ``tol · F(w)``.
+        Stop when the certificate's bound is at most ``tol · F(w)``; then one more step is taken.
     max_iter : int >= 0
     callback : (n_iter, point) → object, optional
         Called at the start and after every step; a true result stops the solver.
@@ -130,18 +130,21 @@ class _Run:
         stopped_by: Reason = "max_iter"
         stop = self.callback is not None and self.callback(0, self.point)
         while not stop:
-            if self._settled:
-                stopped_by = "tolerance"
-                break
+            last = self._settled
+            stopped_by = "tolerance" if last else "max_iter"
             if self.n_iter >= self.max_iter:
                 break
-            trial = self._step()
+            trial = self._step(last)
             if trial is None:
-                stopped_by = "precision"
+                stopped_by = "tolerance" if last else "precision"
                 break
-            self.point, self.bound = trial, trial.gap()
-            self.n_iter += 1
-            stop = self.callback is not None and self.callback(self.n_iter, self.point)
+            bound = trial.gap()
+            if not (last and bound > self.bound):
+                self.point, self.bound = trial, bound
+                self.n_iter += 1
+                stop = self.callback is not None and self.callback(self.n_iter, self.point)
+            if last:
+                break
         return self._solution("callback" if stop else stopped_by)
 
     @property
@@ -160,14 +163,14 @@ class _Run:
         mask[worst] = True
         return penalty.joined(mask)
 
-    def _step(self) -> Point | None:
+    def _step(self, last: bool) -> Point | None:
         """The point after a step that decreases F, or None where rounding hides any progress."""
-        mask = self._working_set()
+        mask, unproved = self._working_set(), bool(np.isnan(self.bound))
         model = self.point.model(mask, self.caution)
-        decrease = model.minimise(self.share)
+        decrease = model.minimise(LAST if last else TIGHTEST if unproved else self.share)
         self.n_products += model.n_sweeps + model.n_products
-        if np.isnan(self.bound) and mask.all():
-            self.stationarity = decrease
+        if unproved and self.caution == 0.0 and not self.point.gradient[~mask].any():
+            self.stationarity = decrease  # F only decreases from here, so this holds for every later point
         self.share = float(np.clip(decrease / abs(self.point.value), TIGHTEST, LOOSEST))
         self.caution = 1.0 if decrease > FAR * abs(self.point.value) else 0.0
         target = self.point.w.copy()
@@ -180,8 +183,9 @@ class _Run:
         for _ in range(MAX_BACKTRACKS):
             trial = self.objective.at(target if t == 1.0 else point.w + t * (target - point.w))
             self.n_passes += 1
-            if decrease <= resolution:  # F cannot tell: the bound must
-                return trial if trial.gap() < self.bound else None
+            if decrease <= resolution:  # F cannot tell: the bound must, or the gradient
+                better = trial.gap() < self.bound or (np.isnan(self.bound) and _largest(trial) < _largest(point))
+                return trial if better else None
             if trial.value <= point.value - SUFFICIENT_DECREASE * t * decrease + 1e-2 * resolution:
                 return trial
             excess = trial.value - point.value + t * decrease
@@ -196,7 +200,7 @@ class _Run:
         return Solution(
             w=self.point.w,
             value=float(self.point.value),
-            gradient_norm=float(np.max(np.abs(self.point.gradient), initial=0.0)),
+            gradient_norm=_largest(self.point),
             certificate=certificate,
             n_iter=self.n_iter,
             n_products=self.n_products,
@@ -204,3 +208,7 @@ class _Run:
             stopped_by=stopped_by,
             n_passes=float(self.n_passes),
         )
+
+
+def _largest(point) -> float:
+    return float(np.max(np.abs(point.gradient), initial=0.0))

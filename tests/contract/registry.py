@@ -8,6 +8,7 @@ from sksoft import CalibratedSoftmaxClassifier, SigmoidClassifier, SoftmaxRegres
 ESTIMATORS = [
     SoftmaxRegression(),
     SoftmaxRegression(C=0.1, class_weight="balanced"),
+    SoftmaxRegression(C=10.0, l1_ratio=0.5),
     SigmoidClassifier(),
     SigmoidClassifier(C=0.1, class_weight="balanced"),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=TemperatureScaler()),

@@ -34,7 +34,7 @@ OPTIONS = {
 
 def make(C=1.0, link="softmax", **options):
     options = {"X": X, "target": Labels(Y.astype(np.intp), K)} | options
-    return Problem(weights=np.ones(N), link=LINKS[link], strength=1.0 / (C * N), **options)
+    return Problem(kinked=True, weights=np.ones(N), link=LINKS[link], strength=1.0 / (C * N), **options)
 
 
 def solve(problem, tol=1e-12):
