@@ -6,7 +6,7 @@ metric M, the iteration ends at whichever comes first:
 * rz ≤ η² · rz₀, the forcing term's accuracy, where it is credible: with M = H, q is rz₀ / 2, but a metric far below
   the Hessian in a few directions fills rz₀ with them, and q with nothing. Then the gains must dwindle first, the last
   of k iterations to less than q / 2k. Once rz is below `fine`, the objective is as good as wanted, and only
-  `settled(r)`, that the caller can prove it, ends the iteration;
+  `settled(r, q)`, that the caller can prove it or never will, ends the iteration;
 * q > `far` and the last of k iterations gained less than 0.3 q / k: far away, a model solved further is a model
   trusted further than it holds ([2]_, section 3.1);
 * q ≥ `most`, what the objective can lose at all: such a model does not hold.
@@ -76,7 +76,7 @@ def newton_step(
     far: float = np.inf,
     most: float = np.inf,
     fine: float = 0.0,
-    settled: Callable[[np.ndarray], bool] = lambda residual: False,
+    settled: Callable[[np.ndarray, float], bool] = lambda residual, decrease: False,
     max_products: int = MAX_PRODUCTS,
 ) -> Step:
     """Solve H d = −gradient.
@@ -93,7 +93,7 @@ def newton_step(
     most : float
         A bound on the decrease there can be.
     fine : float
-    settled : r → bool
+    settled : (r, q) → bool
     max_products : int
 
     Returns
@@ -109,7 +109,7 @@ def newton_step(
     decrease, gain, products, flat = 0.0, 0.0, 0, False
     while rz > 0.0 and products < max_products:
         credible = decrease >= CREDIBLE * start or products * gain <= DWINDLED * decrease
-        if settled(residual) if rz <= fine else rz <= eta**2 * start and credible:
+        if settled(residual, decrease) if rz <= fine else rz <= eta**2 * start and credible:
             break
         hessian_search = product(search)
         products += 1

@@ -44,6 +44,8 @@ FAR = 1e-2
 ACTIVE_SHARE = 1e-2
 # What is left of a step's equation may be as large as this share of the goal.
 SETTLED_METRIC, SETTLED_PROOF = 0.02, 0.5
+# A Newton step that promises a share q of F leaves about this times q of the bound, however exactly it is solved.
+CURVED = 100.0
 # A decrease below this share of F drowns in the rounding of F.
 VALUE_RESOLUTION, ROUGH_RESOLUTION = 1e-13, 1e-7
 # A bound below this share of F that no step improves is the limit of float64, not a failure.
@@ -216,13 +218,18 @@ class _Run:
             "far": FAR * value,
             "most": value,
             "fine": SETTLED_METRIC * goal,
-            "settled": lambda residual: self.objective.bound_from(residual) < SETTLED_PROOF * goal,
+            "settled": self._settled,
         }
         if last:
             accuracy = {"forcing": LAST_FORCING, "max_products": LAST_PRODUCTS}
         step = self._solve(self.active_share, self.damping.added_to, **accuracy)
         self.last_start = step.start
         return step
+
+    def _settled(self, remainder: np.ndarray, decrease: float) -> bool:
+        """Whether what a step leaves proves enough, or is less than what the curving of F will leave anyway."""
+        curved = CURVED * decrease / abs(self.point.value) * self.objective.bound_from(self.point.gradient)
+        return self.objective.bound_from(remainder) < max(SETTLED_PROOF * self.goal, curved)
 
     def _forcing(self, start: float) -> float:
         """As the squared norm of the gradient in the metric fell from the step before."""

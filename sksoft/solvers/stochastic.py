@@ -155,7 +155,7 @@ def _proximal_point(chunk: Chunk, point, state: State, metric, precondition):
             gradient.ravel(),
             forcing=FORCING,
             fine=0.0 if target is None else target,
-            settled=lambda residual: True,
+            settled=lambda residual, decrease: True,
         )
         target = ACCURACY**2 * step.start if target is None else target
         if step.products == 0:

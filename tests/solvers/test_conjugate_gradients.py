@@ -63,7 +63,7 @@ def test_below_fine_only_the_proof_counts(system):
     H, g = system
     seen = []
 
-    def settled(residual):
+    def settled(residual, decrease):
         seen.append(float(np.linalg.norm(residual)))
         return seen[-1] < 1e-9
 
