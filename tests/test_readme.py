@@ -9,8 +9,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def python_blocks():
-    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+def python_blocks(page="README.md"):
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
 def test_quick_start_runs_and_is_ten_lines(capsys):
@@ -18,6 +18,12 @@ def test_quick_start_runs_and_is_ten_lines(capsys):
     assert len([line for line in block.splitlines() if line.strip()]) <= 10
     exec(compile(block, "README.md", "exec"), {})
     assert 0.0 < float(capsys.readouterr().out) < 0.05
+
+
+def test_guide_to_softmax_regression_runs():
+    blocks = python_blocks("docs/softmax_regression.md")
+    assert len(blocks) == 4
+    exec(compile("\n".join(blocks), "softmax_regression.md", "exec"), {})
 
 
 def test_readme_holds_the_two_commands():
