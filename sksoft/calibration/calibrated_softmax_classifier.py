@@ -8,7 +8,6 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch, assert_all_finite, get_tags, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.multiclass import check_classification_targets
@@ -17,7 +16,6 @@ from sklearn.utils.validation import column_or_1d
 
 from sksoft._validation import (
     HasMethods,
-    Interval,
     StrOptions,
     check_is_fitted,
     check_method_params,
@@ -25,9 +23,9 @@ from sksoft._validation import (
     fit_context,
     take_rows,
 )
-from sksoft.calibration.folds import content_folds
 from sksoft.calibration.score_input import log_proba
 from sksoft.calibration.temperature_scaler import TemperatureScaler
+from sksoft.metrics.folds import CV_CONSTRAINTS, splits
 
 METHODS = {"temperature": TemperatureScaler}
 
@@ -93,7 +91,7 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
             HasMethods(["fit", "decision_function"]),
         ],
         "method": [StrOptions(set(METHODS)), HasMethods(["fit", "predict_proba"])],
-        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"]), "array-like", "cv_object"],
+        "cv": CV_CONSTRAINTS,
         "n_jobs": [Integral, None],
     }
 
@@ -201,31 +199,13 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
 
     def _held_out_scores(self, X, y, kept, routed):
         """Scores of held-out rows, and which rows they are."""
-        splits = [(train, test) for train, test in self._splits(X, y, kept, routed.splitter.split) if len(test)]
-        if not splits:
-            raise ValueError(f"The 'cv' parameter must give at least one fold. Got none from {self.cv!r}.")
+        codes = np.searchsorted(self.classes_, y[kept])
+        folds = splits(self.cv, X, y, kept, codes, self.classes_, routed.splitter.split)
         parts = Parallel(n_jobs=self.n_jobs)(
             delayed(_scores_of_fold)(self.estimator, X, y, train, test, self.classes_, routed.estimator.fit)
-            for train, test in splits
+            for train, test in folds
         )
-        return np.concatenate(parts), np.concatenate([test for _, test in splits])
-
-    def _splits(self, X, y, kept, split_params):
-        """(train, test) rows, without those of weight zero."""
-        if not isinstance(self.cv, Integral):
-            for train, test in check_cv(self.cv, y, classifier=True).split(X, y, **split_params):
-                yield np.intersect1d(train, kept), np.intersect1d(test, kept)
-            return
-        codes = np.searchsorted(self.classes_, y[kept])
-        folds = content_folds(take_rows(X, kept), codes, int(self.cv))
-        for code, label in enumerate(self.classes_):
-            if len(np.unique(folds[codes == code])) < 2:
-                raise ValueError(
-                    f"cv={self.cv} needs at least two distinct rows of each class; class {label!r} has one."
-                    " Pass a FrozenEstimator, or a cv of your own."
-                )
-        for fold in np.unique(folds):
-            yield kept[folds != fold], kept[folds == fold]
+        return np.concatenate(parts), np.concatenate([test for _, test in folds])
 
     def predict_proba(self, X):
         """Calibrated probabilities.

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from sksoft.calibration.folds import content_folds, row_keys
+from sksoft.metrics.folds import content_folds, row_keys
 
 
 @pytest.fixture

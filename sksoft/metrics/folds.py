@@ -6,12 +6,68 @@ every other row in its fold: weight ≡ repetition holds through internal cross-
 on both sides of a split.
 """
 
+from numbers import Integral
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from sklearn.model_selection import check_cv
 
+from sksoft._validation import HasMethods, Interval, take_rows
 from sksoft.kernels import splitmix
 from sksoft.kernels.row_keys import row_keys as numeric_row_keys
+
+# For `_parameter_constraints` of estimators with this parameter.
+CV_CONSTRAINTS = [Interval(Integral, 2, None, closed="left"), HasMethods(["split"]), "array-like", "cv_object"]
+
+
+def splits(cv, X, y, kept: np.ndarray, codes: np.ndarray, classes, split_params: dict) -> list:
+    """Rows to fit to and rows held out, fold by fold, without rows of weight zero and folds that hold out none.
+
+    Parameters
+    ----------
+    cv : int >= 2, cross-validation splitter or iterable of (train, test)
+        An int makes folds from the content of the rows, stratified by `codes`; anything else is used as it is.
+    X : array, DataFrame or sparse matrix of n rows
+    y : of n rows
+    kept : ndarray (m,), int
+        Rows that weigh anything.
+    codes : ndarray (m,), int
+        What these are stratified by: the class of each, or zeros for not at all.
+    classes : sequence
+        What each code stands for, for messages.
+    split_params : dict
+        Metadata for the splitter.
+
+    Returns
+    -------
+    splits : list of (train, test), ndarrays of int
+
+    Raises
+    ------
+    ValueError
+        If `cv` is an int and a class has fewer than two distinct rows, or there are metadata for the splitter; if no
+        fold is left.
+    """
+    found: list = []
+    if not isinstance(cv, Integral):
+        for train, test in check_cv(cv, y, classifier=True).split(X, y, **split_params):
+            found.append((np.intersect1d(train, kept), np.intersect1d(test, kept)))
+    else:
+        if split_params:
+            raise ValueError(f"cv={cv} takes no {', '.join(split_params)}. Give a splitter that does, as GroupKFold.")
+        folds = content_folds(take_rows(X, kept), codes, int(cv))
+        for code in np.unique(codes):
+            if len(np.unique(folds[codes == code])) < 2:
+                raise ValueError(
+                    f"cv={cv} needs at least two distinct rows of each class; class {classes[code]!r} has one."
+                    " Pass a cv of your own."
+                )
+        found = [(kept[folds != fold], kept[folds == fold]) for fold in np.unique(folds)]
+    found = [(train, test) for train, test in found if len(test)]
+    if not found:
+        raise ValueError(f"The 'cv' parameter must give at least one fold. Got none from {cv!r}.")
+    return found
 
 
 def content_folds(X, codes: np.ndarray, n_folds: int) -> np.ndarray:
