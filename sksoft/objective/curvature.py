@@ -6,7 +6,7 @@ On the simplex P(pᵢ) = σᵢ (diag q̂ᵢ − q̂ᵢ q̂ᵢᵀ) with the tilte
 of distributions q̂ and weights aᵢ σᵢ.
 
 A row that is nearly certain of its class has a Jacobian P near zero. With hᵢ = σᵢ (1 − ‖q̂ᵢ‖²), its trace, rows of hᵢ
-below a threshold times the mean are left out of the products where that spares a fifth of them. The steps of a solver
+below a threshold times the mean are left out of the products where that spares enough of them. The steps of a solver
 then come from a Hessian slightly too small, which costs none of the accuracy of the solution.
 """
 
@@ -19,8 +19,9 @@ from sksoft.objective import preconditioning
 from sksoft.objective.batches import Block
 from sksoft.objective.scores import Linear
 
-# Rows are left out only where at most this share of them stays: else the copy costs more than it saves.
-SPARED = 0.8
+# Rows are left out only where at most this share of them stays: else the copy costs more than it saves. Narrow rows are
+# copied three times (``objective/design.py``).
+SPARED, SPARED_NARROW = 0.8, 0.6
 
 
 def rows_of(proba: np.ndarray, mask) -> np.ndarray:
@@ -68,7 +69,8 @@ class Curvature:
         least = threshold * h.mean() if scale is None else 0.0
         active = h > least if threshold and batches.design.keep else np.ones(1, bool)
         kept = int(active.sum())
-        if kept < SPARED * len(h) and active.size > 1 and kept > 0:
+        spared = SPARED_NARROW if batches.design.narrow else SPARED
+        if kept < spared * len(h) and active.size > 1 and kept > 0:
             fewer = batches.chosen(active, objective.product_dtype)
             return cls(point, fewer, rows_of(proba, active), spread[active], amount, kept / len(h))
         return cls(point, batches, proba, spread, amount, 1.0)

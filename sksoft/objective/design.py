@@ -8,9 +8,9 @@ which changes no optimum (a ridge of strength λ on W is one of λ / scale² on 
 range of float32 and the intercept out of the way of the rest. Sparse rows stay as they are.
 
 A float64 block is a view of a copy where the whole is small; else it is computed each time it is asked for, in a
-buffer of its thread. A float32 block is a view of two copies of the whole, one row by row and one column by column, for
-a product with Wᵀ is fastest in the one and a product with the rows of a gradient in the other; narrow rows also stand
-tile by tile, for kernels that do both at once. Where `keep` forbids copies, every block is computed.
+buffer of its thread. A float32 block is a view of a copy of the whole. Narrow rows have more: one column by column, for
+a product with Wᵀ is fastest in that and a product with the rows of a gradient in the other; and one tile by tile, for
+kernels that do both at once. Where `keep` forbids copies, every block is computed.
 """
 
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ from sksoft.kernels.sweeps import tiles_of
 SWEEP_BYTES = 1 << 19
 # Standardised float64 copies of up to so many bytes are kept.
 DOUBLE_BYTES = 64 << 20
-# Wider rows gain nothing from tiles: the two products take all the time.
-TILED_COLUMNS = 256
+# Columns up to which a second copy column by column, and a third in tiles, make products faster.
+NARROW = 256
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,12 @@ class Dense:
         Whether copies of the whole may be kept.
     """
 
-    # Scores stand class by class, as a product with columns delivers them.
-    score_order: Literal["C", "F"] = "F"
-    block_bytes = BLOCK_BYTES
+    block_bytes = 2 * BLOCK_BYTES
 
     def __init__(self, X, centre=None, scale=None, *, ones: bool = False, keep: bool = True):
         self.X, self.centre, self.scale, self.ones, self.keep = X, centre, scale, ones, keep
         self._tiled: dict[tuple[int, int], np.ndarray] = {}
-        self._factor = None if scale is None else 1.0 / scale
+        self._factor = np.ones(1) if scale is None else 1.0 / scale
 
     @classmethod
     def standardised(cls, X, weights: np.ndarray, *, intercept: bool, keep: bool = True) -> "Dense":
@@ -160,13 +158,23 @@ class Dense:
         return self.X.size
 
     @property
+    def narrow(self) -> bool:
+        """Whether rows are so short that the order in which they stand decides the time of a product."""
+        return self.shape[1] <= NARROW
+
+    @property
+    def score_order(self) -> Literal["C", "F"]:
+        """Class by class, as a product with columns delivers scores, where there are columns."""
+        return "F" if self.narrow else "C"
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of one row in float64."""
         return 8 * self.shape[1]
 
     def block(self, rows: slice, dtype=np.float64) -> np.ndarray | Twin:
         """Rows of X̃, valid until this thread asks for others; not to be written to."""
-        if dtype == np.float32 and self.keep:
+        if dtype == np.float32 and self.keep and self.narrow:
             return Twin(self._single[rows], self._single_columns[:, rows])
         return self.rows(rows, dtype)
 
@@ -182,7 +190,7 @@ class Dense:
 
     def tiled(self, rows: slice) -> np.ndarray | None:
         """Float32 rows tile by tile (``kernels/sweeps.py``); None where rows are wide or no copies allowed."""
-        if not self.keep or self.shape[1] > TILED_COLUMNS:
+        if not self.keep or not self.narrow:
             return None
         key = rows.start, rows.stop
         if key not in self._tiled:
@@ -243,6 +251,7 @@ class Sparse:
     """
 
     score_order: Literal["C", "F"] = "C"
+    narrow = False
     # Each block of a sweep adds up a gradient as large as w: few of them, and threads within.
     block_bytes = 16 * BLOCK_BYTES
 

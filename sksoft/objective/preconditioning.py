@@ -22,7 +22,7 @@ GRAM_COLUMNS = 2000
 FULL_PARAMETERS = 2500
 # Rows that estimate a Gram matrix, and a full Hessian: at least, and per parameter.
 GRAM_ROWS = 4000
-FULL_ROWS, FULL_ROWS_PER_PARAMETER = 4000, 8
+FULL_ROWS, FULL_ROWS_PER_PARAMETER = 2500, 10
 # Full Hessians draw rows by curvature, but for this share of the draw.
 UNIFORM_SHARE = 0.1
 # Of a Jacobi metric on sparse data.
