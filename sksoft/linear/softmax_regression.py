@@ -575,10 +575,12 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 " iterations. Use a finite C."
             )
         elif not self.converged_:
+            share = self.bound_ / max(self.objective_, np.finfo(float).tiny)
+            remedy = "use a finite C" if np.isinf(self.C) else f"lower C={self.C:g}"
             message = (
                 f"SoftmaxRegression stopped by {self.stopped_by_} after {self.n_iter_} iterations with a"
-                f" {self.certificate_} bound of {self.bound_ / self.objective_:.3g} of the objective, above"
-                f" tol={self.tol:g}. Raise max_iter={self.max_iter}, scale the features, or lower C={self.C:g}."
+                f" {self.certificate_} bound of {share:.3g} of the objective, above tol={self.tol:g}."
+                f" Raise max_iter={self.max_iter}, scale the features, or {remedy}."
             )
         if message:
             warnings.warn(message, ConvergenceWarning, stacklevel=4)

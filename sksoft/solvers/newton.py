@@ -50,6 +50,8 @@ CURVED = 100.0
 VALUE_RESOLUTION, ROUGH_RESOLUTION = 1e-13, 1e-7
 # A bound below this share of F that no step improves is the limit of float64, not a failure.
 PRECISION_LIMIT = 1e-9
+# Objectives are means over rows: of this, nothing is left to gain. Losses of sparse links do reach 0.
+NOTHING = 1e-24
 # A full step that leaves more than the one share of the bound, and should have left less than the other share of what
 # it left, was steered by rough products.
 STAGNATION, MISLED = 0.5, 0.1
@@ -178,7 +180,7 @@ class _Run:
 
     @property
     def goal(self) -> float:
-        return self.tol * abs(self.point.value)
+        return max(self.tol * abs(self.point.value), NOTHING)
 
     def solve(self) -> Solution:
         stopped_by: Reason = "max_iter"
@@ -228,7 +230,8 @@ class _Run:
 
     def _settled(self, remainder: np.ndarray, decrease: float) -> bool:
         """Whether what a step leaves proves enough, or is less than what the curving of F will leave anyway."""
-        curved = CURVED * decrease / abs(self.point.value) * self.objective.bound_from(self.point.gradient)
+        share = decrease / max(abs(self.point.value), NOTHING)
+        curved = CURVED * share * self.objective.bound_from(self.point.gradient)
         return self.objective.bound_from(remainder) < max(SETTLED_PROOF * self.goal, curved)
 
     def _forcing(self, start: float) -> float:
@@ -333,7 +336,7 @@ class _Run:
             certificate=certificate,
             n_iter=self.n_iter,
             n_products=self.n_products,
-            converged=certificate.bound <= limit * abs(self.point.value),
+            converged=certificate.bound <= max(limit * abs(self.point.value), NOTHING),
             stopped_by=stopped_by,
             n_passes=float(self.n_passes),
         )

@@ -139,6 +139,16 @@ def test_saturation_is_the_weight_of_rows_without_a_gradient(iris, link):
     assert 0.0 < shares[0] < shares[1] < 1.0
 
 
+@pytest.mark.parametrize("link", ["sparsemax", "entmax15"])
+def test_sparse_links_reach_a_loss_of_nothing_where_a_margin_exists(link):
+    x = np.array([[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]])
+    for X, y in ((x, [0, 0, 0, 1, 1, 1]), (np.column_stack([x, x**2]), [0, 0, 1, 1, 2, 2])):
+        model = SoftmaxRegression(C=np.inf, link=link).fit(X, y)
+        assert model.converged_
+        assert 0.0 <= model.objective_ < 1e-24
+        np.testing.assert_allclose(model.predict_proba(X).max(axis=1), 1.0, atol=1e-12)
+
+
 def test_alpha_of_one_is_softmax(iris):
     X, y = iris
     np.testing.assert_array_equal(SoftmaxRegression(link=1.0).fit(X, y).coef_, SoftmaxRegression().fit(X, y).coef_)
