@@ -24,6 +24,7 @@ _HOMES = {
     "softmax_jacobian": "functional",
     "SigmoidClassifier": "linear",
     "SoftmaxRegression": "linear",
+    "SoftmaxRegressionCV": "linear",
     "TemperatureScaler": "calibration",
     "CalibratedSoftmaxClassifier": "calibration",
     "show_versions": "_versions",
@@ -63,4 +64,4 @@ if TYPE_CHECKING:
         softmax_vjp,
         sparsemax,
     )
-    from sksoft.linear import SigmoidClassifier, SoftmaxRegression
+    from sksoft.linear import SigmoidClassifier, SoftmaxRegression, SoftmaxRegressionCV

@@ -7,6 +7,7 @@ from sksoft.linear.inference_diagnoses import Diagnosis, diagnose
 from sksoft.linear.path import RegularizationPath
 from sksoft.linear.sigmoid_classifier import SigmoidClassifier
 from sksoft.linear.softmax_regression import SoftmaxRegression
+from sksoft.linear.softmax_regression_cv import SoftmaxRegressionCV
 
 __all__ = [
     "Diagnosis",
@@ -15,6 +16,7 @@ __all__ = [
     "SigmoidClassifier",
     "SoftmaxInference",
     "SoftmaxRegression",
+    "SoftmaxRegressionCV",
     "diagnose",
     "objective_and_gap",
     "ovr_incoherence",

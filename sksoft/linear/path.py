@@ -1,4 +1,13 @@
-"""Solutions for many penalties at the price of few: each fit starts from the one before, on one copy of the data."""
+"""Solutions for many penalties at the price of few: each fit starts from the one before, on one copy of the data.
+
+A path may have a guide: the fits for the same C to data much like these, as the folds of a cross-validation are. With W
+the coefficients and intercepts here and G those of the guide, the fit for Cⱼ starts from
+
+    Gⱼ + D(Cⱼ)        D the line through Wᵢ − Gᵢ at the two C before, over log C
+
+which is nearer than the line through the Wᵢ alone, as the paths bend alike. The preconditioners of the guide are no
+help: at the first C theirs is one for the last C, or too rough, and a new one is cheap beside the products it saves.
+"""
 
 from copy import copy
 from dataclasses import dataclass
@@ -68,21 +77,9 @@ def path(model, X, y, Cs, *, sample_weight=None, offset=None) -> RegularizationP
         For bad input as in ``fit``, and for C that are not positive numbers.
     """
     Cs = check_Cs(Cs)
-    fits: list = [None] * len(Cs)
-    model = clone(model).set_params(C=float(Cs.min()))
-    problem = model._problem(X, y, sample_weight, offset)
-    weight, ladder = float(problem.weights.sum()), None
-    solved: list = []
-    for at in np.argsort(Cs, kind="stable"):
-        here = problem.with_strength(0.0 if np.isinf(Cs[at]) else 1.0 / (Cs[at] * weight))
-        if not here.kinked:
-            ladder = Ladder(here.objective.rungs) if ladder is None else ladder
-        fits[at] = copy(model).set_params(C=Cs[at])
-        with serial_blas():
-            fits[at]._solve(here, _start(here, Cs[at], solved[-2:]), ladder=ladder)
-        solved.append(fits[at])
+    fits = fits_along(model, X, y, Cs, sample_weight=sample_weight, offset=offset)
     return RegularizationPath(
-        classes=model.classes_,
+        classes=fits[0].classes_,
         Cs=Cs,
         coefs=np.stack([fit.coef_ for fit in fits]),
         intercepts=np.stack([fit.intercept_ for fit in fits]),
@@ -94,18 +91,47 @@ def path(model, X, y, Cs, *, sample_weight=None, offset=None) -> RegularizationP
     )
 
 
-def _start(problem, C: float, solved: list) -> np.ndarray | None:
-    """Where the line through the last two solutions over log C is at C; the last one where zeros matter, or alone."""
-    if not solved:
-        return None
-    before, last = solved[0], solved[-1]
+def fits_along(model, X, y, Cs: np.ndarray, *, sample_weight=None, offset=None, guide=None) -> list:
+    """Fitted copies of a model, one for each C in the order given; `guide` is such a list for data much like these."""
+    fits: list = [None] * len(Cs)
+    model = clone(model).set_params(C=float(Cs.min()))
+    problem = model._problem(X, y, sample_weight, offset)
+    weight, ladder = float(problem.weights.sum()), None
+    departures: list = []
+    for at in np.argsort(Cs, kind="stable"):
+        here = problem.with_strength(0.0 if np.isinf(Cs[at]) else 1.0 / (Cs[at] * weight))
+        if not here.kinked:
+            ladder = Ladder(here.objective.rungs) if ladder is None else ladder
+        base = None if guide is None else _joined(guide[at])
+        fits[at] = copy(model).set_params(C=Cs[at])
+        with serial_blas():
+            fits[at]._solve(here, _start(here, Cs[at], base, departures[-2:]), ladder=ladder)
+        departures.append((Cs[at], _joined(fits[at]) - (0.0 if base is None else base)))
+    return fits
+
+
+def _start(problem, C: float, base: np.ndarray | None, departures: list) -> np.ndarray | None:
+    """From a guide's solution at C, or 0, as far as the line through the last two departures from it over log C.
+
+    Without a guide the last solution alone where zeros matter, and None for the first C.
+    """
+    if not departures:
+        return None if base is None else _packed(problem, base)
+    (before_C, before), (last_C, last) = departures[0], departures[-1]
     step = 0.0
-    if np.isfinite(C) and before.C < last.C and not problem.kinked:
-        step = np.log(C / last.C) / np.log(last.C / before.C)
-    return problem.pack(
-        last.coef_ + step * (last.coef_ - before.coef_),
-        last.intercept_ + step * (last.intercept_ - before.intercept_),
-    )
+    if np.isfinite(C) and before_C < last_C and not (problem.kinked and base is None):
+        step = np.log(C / last_C) / np.log(last_C / before_C)
+    return _packed(problem, (0.0 if base is None else base) + last + step * (last - before))
+
+
+def _joined(fit) -> np.ndarray:
+    """Coefficients and intercepts of a fit side by side, (K, p + 1), or (1, p + 1) for two classes."""
+    return np.column_stack([fit.coef_, fit.intercept_])
+
+
+def _packed(problem, rows: np.ndarray) -> np.ndarray:
+    """The coordinates of a problem for such rows."""
+    return problem.pack(rows[:, :-1], rows[:, -1])
 
 
 def check_Cs(Cs) -> np.ndarray:

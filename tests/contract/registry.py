@@ -2,13 +2,20 @@
 
 from sklearn.linear_model import LogisticRegression
 
-from sksoft import CalibratedSoftmaxClassifier, SigmoidClassifier, SoftmaxRegression, TemperatureScaler
+from sksoft import (
+    CalibratedSoftmaxClassifier,
+    SigmoidClassifier,
+    SoftmaxRegression,
+    SoftmaxRegressionCV,
+    TemperatureScaler,
+)
 
 # X is a feature matrix: scikit-learn's whole suite applies.
 ESTIMATORS = [
     SoftmaxRegression(),
     SoftmaxRegression(C=0.1, class_weight="balanced"),
     SoftmaxRegression(C=10.0, l1_ratio=0.5),
+    SoftmaxRegressionCV(Cs=3, cv=3, tol=1e-12),  # repetition is weight to within the tolerance
     SigmoidClassifier(),
     SigmoidClassifier(C=0.1, class_weight="balanced"),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=TemperatureScaler()),
