@@ -8,11 +8,13 @@ and within class k it is Xᵀ diag(aᵢ p_ik (1 − p_ik)) X. What stands betwee
 are shared by few classes.
 """
 
+import contextlib
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from sksoft.objective.feature_columns import Members
 
@@ -20,8 +22,8 @@ from sksoft.objective.feature_columns import Members
 LARGEST = 2000
 # Coordinates, and multiply-adds, up to which the whole Hessian is.
 LARGEST_WHOLE, LARGEST_WORK = 1000, 1e9
-# Added to a block's diagonal, as a share of it: columns may repeat one another.
-REGULARISATION = 1e-9
+# Added to a block's diagonal, as a share of it, until it has a factor: columns may repeat one another.
+REGULARISATIONS = (1e-9, 1e-7, 1e-4)
 
 
 def jacobi(metric: np.ndarray) -> Callable:
@@ -30,16 +32,33 @@ def jacobi(metric: np.ndarray) -> Callable:
     return lambda residual: inverse * residual
 
 
+class _Block:
+    """A block, and its factor on those of its coordinates that were free last."""
+
+    def __init__(self, places: np.ndarray, matrix: np.ndarray):
+        self.places, self.matrix = places, matrix
+        self._free = np.zeros(len(places), bool)
+        self._factor: Any = None
+
+    def solve(self, residual, free, out) -> None:
+        """Into `out`, where it is free; a face with fewer coordinates is another face, and has a factor of its own."""
+        own = free[self.places]
+        if self._factor is None or not np.array_equal(own, self._free):
+            whole = bool(own.all())
+            self._free, self._factor = own, _factor(self.matrix if whole else self.matrix[np.ix_(own, own)])
+        places = self.places[own]
+        out[places] = cho_solve(self._factor, residual[places], check_finite=False)
+
+
 class ClassBlocks:
-    """Factors of blocks of the Hessian on the coordinates that were free when they were built.
+    """Blocks of the Hessian on the coordinates that were free when they were built.
 
     Parameters
     ----------
-    blocks : list of (indices, factor)
-        Places among all coordinates, and what ``cho_factor`` returned.
+    blocks : list of _Block
     """
 
-    def __init__(self, blocks: list):
+    def __init__(self, blocks: list[_Block]):
         self.blocks = blocks
 
     @classmethod
@@ -62,29 +81,32 @@ class ClassBlocks:
             for k, (start, stop) in enumerate(pairwise(members.starts)):
                 whole[start:stop, start:stop] += columns.gram(np.sqrt(weights * proba), members.of_row(k))
             whole += bend.matrix(free, len(proba))
-            return cls([(places, _factor(whole))])
+            return cls([_Block(places, whole)])
         blocks, roots = [], np.sqrt(weights * proba * (1.0 - proba))
         for k, (start, stop) in enumerate(pairwise(members.starts)):
             if 1 < stop - start <= LARGEST:
                 own, gram = places[start:stop], columns.gram(roots, members.of_row(k))
                 gram.ravel()[:: len(own) + 1] += bend.diagonal[own]
-                blocks.append((own, _factor(gram)))
+                blocks.append(_Block(own, gram))
         return cls(blocks)
 
     def over(self, elsewhere: Callable, free) -> Callable:
-        """The preconditioner on the coordinates of a mask, `elsewhere` where there is no block."""
+        """The preconditioner on the coordinates of a mask; `elsewhere` where there is no block, zero off the mask."""
 
         def apply(residual):
             out = elsewhere(residual)
-            for own, factor in self.blocks:
-                out[own] = cho_solve(factor, residual[own], check_finite=False)
-            out[~free] = 0.0
+            for block in self.blocks:
+                block.solve(residual, free, out)
             return out
 
         return apply
 
 
-def _factor(block):
-    diagonal = block.ravel()[:: len(block) + 1]
-    diagonal += REGULARISATION * diagonal + np.finfo(float).tiny
-    return cho_factor(block, lower=True, overwrite_a=True, check_finite=False)
+def _factor(matrix):
+    """Cholesky's factor of a matrix with as much added to its diagonal as it takes."""
+    diagonal = np.diag(matrix)
+    scale = diagonal + np.finfo(float).eps * diagonal.max(initial=0.0) + np.finfo(float).tiny
+    for share in REGULARISATIONS:
+        with contextlib.suppress(LinAlgError):
+            return cho_factor(matrix + np.diag(share * scale), lower=True, overwrite_a=True, check_finite=False)
+    return cho_factor(np.diag(scale), lower=True, check_finite=False)

@@ -26,10 +26,15 @@ from sksoft.objective.penalties import GroupLasso
 
 # Sweeps over what is not zero between sweeps over everything, and rounds of both.
 INNER_SWEEPS, MOST_ROUNDS = 3, 20
+# Blocks are factorised in the round that still needs conjugate gradients, or at once where they did not come to an end.
+LATE_ROUND = 2
 # Conjugate gradients reduce a residual's norm by so much, in so many products at most.
-FORCING, MOST_PRODUCTS = 0.1, 20
-MOST_HALVINGS = 20
-# Curvature beside that of the diagonal, below which a direction has none: a common shift of all classes' scores.
+FORCING, BLOCK_FORCING, MOST_PRODUCTS = 0.1, 1e-2, 20
+MOST_TRIALS, MOST_CLIPPED = 20, 3
+# Faces that one descent may pass through.
+MOST_FACES = 3
+# Curvature beside that of the diagonal, below which a direction has none: of columns that add up to one another, or a
+# common shift of all classes' scores.
 FLAT = 1e-10
 # Shares of a row on its target below this are taken as this.
 LEAST_SHARE = 1e-9
@@ -59,7 +64,7 @@ class QuadraticModel:
     ----------
     position : ndarray (m,)
         Coefficients start + d.
-    n_sweeps, n_products : int
+    n_rounds, n_sweeps, n_products : int
     """
 
     def __init__(self, columns, proba, weights, members: Members, slopes, penalty, start, backend):
@@ -68,8 +73,9 @@ class QuadraticModel:
         self.grouped = isinstance(penalty, GroupLasso)
         self.position = start.copy()
         self.scores, self.mean = np.zeros(proba.shape), np.zeros(proba.shape[1])
-        self.n_sweeps = self.n_products = 0
+        self.n_rounds = self.n_sweeps = self.n_products = 0
         self.blocks: ClassBlocks | None = None
+        self.shifts = self._shifts()
         with backend():
             self.curvature = columns.squares(weights * proba * (1.0 - proba), members)
             self.bound = self._group_bound() if self.grouped else self.curvature
@@ -92,6 +98,19 @@ class QuadraticModel:
         penalty, start = objective.penalty.part(mask), point.w[mask]
         return cls(objective.columns, own, weights, members, point.slopes[mask], penalty, start, objective.backend)
 
+    def _shifts(self) -> np.ndarray:
+        """Places (R, columns) of the columns that no class penalises: a common shift of theirs changes nothing."""
+        n_rows, columns = len(self.proba), self.members.columns
+        unheld = self.penalty.free(np.zeros(len(columns))) & ~self.penalty.penalised
+        everywhere = np.bincount(columns[unheld], minlength=columns.max(initial=-1) + 1) == n_rows
+        return np.flatnonzero(unheld & everywhere[columns]).reshape(n_rows, -1)
+
+    def _centred(self, vector) -> np.ndarray:
+        """`vector` without its part along common shifts, which rounding would grow without end."""
+        if len(self.shifts) > 1:
+            vector[self.shifts] -= vector[self.shifts].mean(axis=0)
+        return vector
+
     def _group_bound(self) -> np.ndarray:
         """A bound of the Hessian's eigenvalues in each group.
 
@@ -109,7 +128,7 @@ class QuadraticModel:
         """
         with self.backend():
             first = self.sweep()
-            for _ in range(MOST_ROUNDS):
+            for self.n_rounds in range(1, MOST_ROUNDS + 1):
                 for _ in range(INNER_SWEEPS):
                     if self.sweep(everything=False) <= share * first:
                         break
@@ -152,7 +171,13 @@ class QuadraticModel:
         return decrement
 
     def descend(self) -> None:
-        """Conjugate gradients where the penalty is smooth, as far as model plus penalty decreases."""
+        """Conjugate gradients where the penalty is smooth, face by face, as long as kinks end their steps."""
+        for _ in range(1 if self.blocks is None else MOST_FACES):
+            if self._descend_on_face():
+                return
+
+    def _descend_on_face(self) -> bool:
+        """Whether the step was taken as a whole."""
         free = self.penalty.free(self.position)
         members, bend = self.members.where(free), self.penalty.bend(self.position)
         n_rows = len(self.proba)
@@ -169,41 +194,47 @@ class QuadraticModel:
 
         metric = np.where(free, self.curvature + bend.diagonal, 0.0)
         step, finished = self._conjugate_gradients(product, metric, -slopes)
-        self._move_along(step)
-        if not finished and self.blocks is None:  # what is near its end now needs no more products than that
+        whole = self._move_along(step)
+        if self.blocks is None and not (finished and self.n_rounds < LATE_ROUND):
             self.blocks = ClassBlocks.of(self.columns, self.proba, self.weights, members, free, bend)
+        return whole
 
     def _conjugate_gradients(self, product, metric, residual) -> tuple[np.ndarray, bool]:
         """About the solution of Hessian · step = residual, and whether it is as good as was asked for."""
         apply = jacobi(metric) if self.blocks is None else self.blocks.over(jacobi(metric), metric > 0.0)
-        step, scaled = np.zeros_like(residual), apply(residual)
+        residual = self._centred(residual)
+        step, scaled = np.zeros_like(residual), self._centred(apply(residual))
         direction, size = scaled, float(residual @ scaled)
-        enough = FORCING**2 * size
+        enough = (FORCING if self.blocks is None else BLOCK_FORCING) ** 2 * size
         for _ in range(MOST_PRODUCTS):
             if not size > enough:
                 return step, True
             image = product(direction)
             self.n_products += 1
-            bend = float(direction @ image)
-            if not bend > FLAT * float(direction @ (metric * direction)):
+            bend, least = float(direction @ image), FLAT * float(direction @ (metric * direction))
+            step += size / max(bend, least) * direction
+            if not bend > least:  # a valley as good as flat leads to a kink, or its slope is rounding
                 return step, True
-            step += size / bend * direction
-            residual = residual - size / bend * image
-            scaled = apply(residual)
+            residual = self._centred(residual - size / bend * image)
+            scaled = self._centred(apply(residual))
             smaller = float(residual @ scaled)
             direction, size = scaled + smaller / size * direction, smaller
         return step, False
 
-    def _move_along(self, step) -> None:
-        """To the first of position + t step, t = 1, ½, ¼ … clipped at kinks, that is better, or to the first kink."""
+    def _move_along(self, step) -> bool:
+        """To position + t step, clipped at kinks, for the first t from 1 down that is better; whether t was 1.
+
+        Beyond the first kink t goes down by the root of what is left to it, from there by halves.
+        """
         before, value, t = self.position, self.value(), 1.0
         kink = self.penalty.first_kink(before, step)
-        for _ in range(MOST_HALVINGS):
+        for trial in range(MOST_TRIALS):
             self._move_to(self.penalty.clipped(before + t * step, before))
             if self.value() <= value:
-                return
-            t = max(0.5 * t, kink) if t > kink else 0.5 * t
+                return t == 1.0
+            t = 0.5 * t if t <= kink else kink if trial >= MOST_CLIPPED else np.sqrt(t * kink)
         self._move_to(before)
+        return True
 
     def _move_to(self, position) -> None:
         change = self.columns.combine(position - self.position, self.members, np.empty(self.proba.shape))

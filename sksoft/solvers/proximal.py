@@ -28,7 +28,7 @@ MAX_BACKTRACKS = 40
 # Coordinates of the first working set, and growth of the set beside the support.
 SMALLEST_SET, GROWTH = 1000, 2
 # Share of the first sweep's steps that may be left in a model.
-LOOSEST, TIGHTEST, LAST = 1e-2, 1e-6, 1e-9
+LOOSEST, TIGHTEST = 1e-2, 1e-4
 # A model that promises more than this share of F is not to be trusted to the end.
 FAR = 1e-2
 # A decrease below this share of F drowns in the rounding of F.
@@ -167,7 +167,7 @@ class _Run:
         """The point after a step that decreases F, or None where rounding hides any progress."""
         mask, unproved = self._working_set(), bool(np.isnan(self.bound))
         model = self.point.model(mask, self.caution)
-        decrease = model.minimise(LAST if last else TIGHTEST if unproved else self.share)
+        decrease = model.minimise(TIGHTEST if last or unproved else self.share)
         self.n_products += model.n_sweeps + model.n_products
         if unproved and self.caution == 0.0 and not self.point.gradient[~mask].any():
             self.stationarity = decrease  # F only decreases from here, so this holds for every later point
