@@ -33,8 +33,9 @@ from sksoft.objective.targets import Labels
 KEEP_BYTES = 1 << 30
 # Multiply-adds of a sweep from which float32 repays its copy of the data.
 ROUGH_SIZE = 1 << 19
-# Entries of X up to which a fit takes less time than a compiler.
-TOY_SIZE = 2000 * 20
+# Entries of X up to which a fit takes less time than a compiler, unless it has so many scores: as 2 000 rows of one
+# label each have not.
+TOY_SIZE, TOY_SCORES = 2000 * 20, 1 << 22
 
 
 class Objective:
@@ -68,13 +69,12 @@ class Objective:
         self.batches = batches
         self.penalty = penalty
         self._shape = (batches.n_samples, batches.n_classes)
-        worthwhile = isinstance(scores, Linear) and (
-            batches.design.size > TOY_SIZE and batches.n_samples * scores.n_parameters >= ROUGH_SIZE
-        )
-        self.rough = worthwhile if rough is None else rough
+        n_scores = batches.n_samples * batches.n_classes
+        toy = batches.design.size <= TOY_SIZE and n_scores < TOY_SCORES
+        worthwhile = isinstance(scores, Linear) and batches.n_samples * scores.n_parameters >= ROUGH_SIZE
+        self.rough = (worthwhile and not toy) if rough is None else rough
         # One decision for the whole fit, by its whole size: the blocks alone are too small to judge.
-        size = AUTO_SIZE if self.rough else batches.n_samples * batches.n_classes
-        self.backend = backend_for(size if batches.design.size > TOY_SIZE else 0)
+        self.backend = backend_for(0 if toy else AUTO_SIZE if self.rough else n_scores)
         self.product_dtype = np.dtype(np.float32 if self.rough else np.float64)
         self._keep_bytes = KEEP_BYTES if keep_bytes is None else keep_bytes
         self._kept_for: Point | None = None

@@ -63,13 +63,15 @@ def run(typingctx, row):
 def cross_entropy_block(scores, codes, weights, residual, proba):
     """As ``rowwise.cross_entropy_rows`` without smoothing; `proba` may have no rows."""
     n_classes, n = scores.shape
+    # not wider than it is: runs of many classes a power of two apart would share a few lines of the cache
+    width = max(min(STRIP, n), 1)
     top, others = np.empty(STRIP, scores.dtype), np.empty(STRIP)
     shifted_true, exp_true = np.empty(STRIP, scores.dtype), np.empty(STRIP, scores.dtype)
     scale, factor = np.empty(STRIP, scores.dtype), np.empty(STRIP, scores.dtype)
-    strip = np.empty((n_classes, STRIP), scores.dtype)
+    strip = np.empty((n_classes, width), scores.dtype)
     value = np.zeros(STRIP)
-    for start in range(0, n, STRIP):
-        m = min(STRIP, n - start)
+    for start in range(0, n, width):
+        m = min(width, n - start)
         _largest(scores, start, m, top)
         for k in range(n_classes):
             source, target = run(scores[k, start : start + m]), strip[k]
