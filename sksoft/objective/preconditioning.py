@@ -28,7 +28,7 @@ UNIFORM_SHARE = 0.1
 # Of a Jacobi metric on sparse data.
 JACOBI_SHARE = 0.003
 # When to climb, as a multiple of the cost of the next rung, and how often to build it again (solvers/ladder.py).
-KRONECKER_ENTRY, FULL_ENTRY, ALL_ENTRY = 2.0, 0.5, 2.0
+KRONECKER_ENTRY, FULL_ENTRY, ALL_ENTRY = 1.0, 0.5, 2.0
 PATIENCE, FULL_PATIENCE = 4.0, 1.0
 
 # Operations a second of the reference core: products, symmetric products, factorisations, eigenvalues.
