@@ -62,8 +62,9 @@ class SigmoidClassifier(ClassifierMixin, BaseEstimator):
     threshold : float in [0, 1], array-like of shape (L,), str or callable, default=0.5
         Probability above which ``predict`` says yes, or how to choose it for each label: the largest
         ``'accuracy'``, ``'balanced_accuracy'``, ``'f1'``, ``'jaccard'``, ``'matthews_corrcoef'`` or
-        ``threshold(y_true, y_pred)`` on scores of five-fold cross-validation, at the price of five more fits. Rows are
-        dealt to folds by what they hold, so that a row repeated stands in one fold and nothing depends on the order.
+        ``threshold(y_true, y_pred)`` on scores of five-fold cross-validation, at the price of five more fits, whose
+        coefficients are kept meanwhile. Sample weights count in the metric, class weights do not. Rows are dealt to
+        folds by what they hold, so that a row repeated stands in one fold and nothing depends on the order.
         ``tune_thresholds`` does the same on data held out.
     warm_start : bool, default=False
         Start from the coefficients of the previous fit, which must have had as many labels and features.
