@@ -8,8 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from sksoft.kernels.blocks import map_blocks, row_blocks, serial_blas
-from sksoft.kernels.row_keys import row_keys
 from sksoft.linear.indicators import Indicators, class_weights
+from sksoft.metrics.folds import content_folds
 from sksoft.objective.shared_features import SharedFeatures
 from sksoft.objective.sigmoids import Sigmoids
 from sksoft.solvers.batched_newton import subspace_newton
@@ -111,7 +111,7 @@ class SigmoidProblem:
         Distinct rows of X in the order of their keys are dealt to the folds in turn, so that equal rows stand together.
         The fits are kept, the scores are not: (n, L) may be too large.
         """
-        fold = np.unique(row_keys(X), return_inverse=True)[1] % FOLDS
+        fold = content_folds(X, np.zeros(X.shape[0], dtype=np.intp), FOLDS)
         if fold.max() == 0:
             raise ValueError("Choosing thresholds needs at least 2 different rows of X. Got 1 instead.")
         parts = []

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
@@ -490,8 +489,10 @@ def test_in_a_pipeline_under_grid_search(rng):
         scoring="f1_macro",
         cv=3,
     ).fit(X, Y)
-    assert search.best_score_ > 0.6
-    assert clone(search.best_estimator_).get_params()["sigmoidclassifier__C"] == 1.0
+    heavy, heavy_tuned, light, light_tuned = search.cv_results_["mean_test_score"]
+    # a heavy ridge draws rare labels below one half, where only a threshold of their own finds them
+    assert heavy_tuned > heavy + 0.1
+    assert min(light, light_tuned) > heavy + 0.1
 
 
 def test_float32_is_computed_in_float64(rng):

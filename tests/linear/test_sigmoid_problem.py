@@ -32,7 +32,7 @@ def test_scores_are_of_fits_to_the_other_folds(rng, monkeypatch):
     X, targets, problem = problem_of(rng)
     # the folds are not told: a row's scores are those of the fit to the rows of all other folds
     fold = np.arange(60) % FOLDS
-    monkeypatch.setattr(sigmoid_problem, "row_keys", lambda X: np.arange(len(X)).astype(np.uint64))
+    monkeypatch.setattr(sigmoid_problem, "content_folds", lambda X, codes, n_folds: np.arange(len(codes)) % n_folds)
     _, scores = scores_of(problem, X, targets)
     for k in range(FOLDS):
         for label in range(3):
