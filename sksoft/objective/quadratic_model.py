@@ -20,7 +20,7 @@ References
 import numpy as np
 
 from sksoft.kernels import coordinates
-from sksoft.objective.class_blocks import ClassBlocks, jacobi
+from sksoft.objective.class_blocks import LARGEST_WHOLE, ClassBlocks, jacobi
 from sksoft.objective.feature_columns import Members
 from sksoft.objective.penalties import GroupLasso
 
@@ -29,10 +29,8 @@ INNER_SWEEPS, MOST_ROUNDS = 3, 20
 # Blocks are factorised in the round that still needs conjugate gradients, or at once where they did not come to an end.
 LATE_ROUND = 2
 # Conjugate gradients reduce a residual's norm by so much, in so many products at most.
-FORCING, BLOCK_FORCING, MOST_PRODUCTS = 0.1, 1e-2, 20
-MOST_TRIALS, MOST_CLIPPED = 20, 3
-# Faces that one descent may pass through.
-MOST_FACES = 3
+FORCING, BLOCK_FORCING, MOST_PRODUCTS = 0.1, 0.03, 10
+MOST_TRIALS, MOST_CLIPPED, MOST_FACES = 20, 3, 10
 # Curvature beside that of the diagonal, below which a direction has none: of columns that add up to one another, or a
 # common shift of all classes' scores.
 FLAT = 1e-10
@@ -171,8 +169,8 @@ class QuadraticModel:
         return decrement
 
     def descend(self) -> None:
-        """Conjugate gradients where the penalty is smooth, face by face, as long as kinks end their steps."""
-        for _ in range(1 if self.blocks is None else MOST_FACES):
+        """Conjugate gradients where the penalty is smooth; with few members on, face by face, while kinks end steps."""
+        for _ in range(MOST_FACES if len(self.members) <= LARGEST_WHOLE else 1):
             if self._descend_on_face():
                 return
 
