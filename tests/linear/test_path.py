@@ -7,6 +7,7 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 from sksoft import SoftmaxRegression
+from sksoft.linear.path import fits_along
 
 CS = [10.0, 0.01, 1.0, 0.1]
 
@@ -76,3 +77,16 @@ def test_a_fit_that_stops_early_warns(data):
 def test_bad_cs_are_refused(data, Cs):
     with pytest.raises(ValueError, match="'Cs' parameter must hold numbers"):
         SoftmaxRegression().fit_path(*data, Cs)
+
+
+@pytest.mark.parametrize("params", [{}, {"l1_ratio": 0.5}], ids=str)
+def test_a_guide_changes_the_sweeps_and_not_the_solutions(data, params):
+    Cs, (X, y), half = np.logspace(-3, 3, 7), (data[0][:400], data[1][:400]), np.arange(400) % 5 > 0
+    model = SoftmaxRegression(tol=1e-9, **params)
+    guide = fits_along(model, X, y, Cs)
+    guided, alone = fits_along(model, X[half], y[half], Cs, guide=guide), fits_along(model, X[half], y[half], Cs)
+    for one, other in zip(guided, alone):
+        assert one.converged_
+        np.testing.assert_allclose(one.objective_, other.objective_, rtol=1e-8)
+        np.testing.assert_allclose(one.coef_, other.coef_, atol=1e-4)
+    assert sum(fit.n_passes_ for fit in guided) < sum(fit.n_passes_ for fit in alone)
