@@ -10,12 +10,16 @@ from sksoft import (
     TemperatureScaler,
 )
 
-# X is a feature matrix: scikit-learn's whole suite applies.
+# X is a feature matrix: scikit-learn's whole suite applies. That a repetition is a weight it asks to 1e-7, which takes
+# a small tol where fits choose among fits.
 ESTIMATORS = [
     SoftmaxRegression(),
     SoftmaxRegression(C=0.1, class_weight="balanced"),
     SoftmaxRegression(C=10.0, l1_ratio=0.5),
-    SoftmaxRegressionCV(Cs=3, cv=3, tol=1e-12),  # repetition is weight to within the tolerance
+    SoftmaxRegression(C=0.1, link="entmax15"),
+    SoftmaxRegression(label_smoothing=0.1, warm_start=True),
+    SoftmaxRegression(solver="lbfgs", working_memory=0.01),
+    SoftmaxRegressionCV(Cs=3, cv=3, tol=1e-12),
     SigmoidClassifier(),
     SigmoidClassifier(C=0.1, class_weight="balanced"),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=TemperatureScaler()),
