@@ -7,6 +7,9 @@ compile once per process.
 
 ``parallel=True`` is never used: its thread layers abort under threads or kill forked children. ``fastmath=True`` is
 never used: it makes ``isnan`` return False. ``REASSOCIATE`` lets LLVM vectorise reductions and keeps NaN and infinity.
+
+Nor does a kernel assign an array to a slice: numba's check of the two shapes takes two seconds to compile, for the
+message alone. Loops do it.
 """
 
 import hashlib

@@ -71,6 +71,13 @@ def new_panel(rows):
 
 
 @jit
+def copy(panel, out):
+    source, target = panel.reshape(-1), out.reshape(-1)
+    for i in range(source.size):
+        target[i] = source[i]
+
+
+@jit
 def get(panel, i, k, tiled):
     """Entry k of row i."""
     return panel[k, i] if tiled else panel[i, k]
@@ -87,7 +94,7 @@ def put(panel, i, k, value, tiled):
 
 @jit
 def load(rows, mask, panel, top, tiled):
-    """Copy `rows` (n, K) into `panel`: −inf where `mask` (n, K) is False, or all where it is empty; maxima to `top`.
+    """Copy `rows` (n, K) into `panel`: −inf where `mask` (n, K), if any, is False; maxima to `top`.
 
     A NaN is disregarded by a maximum or not: what follows finds it in the sum.
     """
@@ -99,14 +106,15 @@ def load(rows, mask, panel, top, tiled):
     else:
         for i in range(n):
             top[i] = _copy_and_maximum(rows[i], panel[i])
-    if mask.size > 0:
+    masked = False if mask is None else mask.size > 0
+    if mask is not None and masked:
         for i in range(n):
             for k in range(rows.shape[1]):
                 if not mask[i, k]:
                     put(panel, i, k, -np.inf, tiled)
     if tiled:
         _maxima_of_tile(panel, top)
-    elif mask.size > 0:
+    elif mask is not None and masked:
         for i in range(n):
             top[i] = _copy_and_maximum(panel[i], panel[i])
 
@@ -125,7 +133,9 @@ def store(panel, factor, rows, tiled):
 
 @jit
 def _maxima_of_tile(tile, top):
-    top[:] = tile[0]
+    a = tile[0]
+    for i in range(LANES):
+        top[i] = a[i]
     for k in range(0, tile.shape[0] - 3, 4):
         a, b, c, d = tile[k], tile[k + 1], tile[k + 2], tile[k + 3]
         for i in range(LANES):

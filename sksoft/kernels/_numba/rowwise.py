@@ -27,7 +27,8 @@ def shifted_panel(scores, mask, temperature, start, stop, panel, top, largest):
     tiled = scores.shape[1] <= NARROW
     available = mask[start:stop] if mask.size > 0 else mask
     panels.load(scores[start:stop], available, panel, top, tiled)
-    largest[:] = top
+    for i in range(LANES):
+        largest[i] = top[i]
     if temperature != 1.0:
         panels.shift(panel, stop - start, top, temperature, tiled)
         top[:] = 0.0
@@ -81,7 +82,7 @@ def log_softmax_block(scores, mask, temperature, out, empty_rows):
     for start in range(0, n, height):
         stop = min(start + height, n)
         shifted_panel(scores, mask, temperature, start, stop, panel, top, largest)
-        shifted[:] = panel
+        panels.copy(panel, shifted)
         panels.exponentials(panel, stop - start, top, total, flat[stop * n_columns :], tiled)
         mark_empty(scores, mask, start, stop, total, empty_rows)
         for i in range(LANES):
@@ -133,19 +134,20 @@ def cross_entropy_block(scores, codes, weights, smoothing, residual, proba):
     tiled = n_columns <= NARROW
     flat = scores.reshape(-1)
     panel, height = panels.new_panel(scores)
-    no_mask = np.zeros((0, 0), np.bool_)
-    top, largest = np.zeros(LANES, scores.dtype), np.zeros(LANES, scores.dtype)
+    top = np.zeros(LANES, scores.dtype)
     factor = np.zeros(LANES, scores.dtype)
     shifted_true, exp_true = np.zeros(LANES, scores.dtype), np.zeros(LANES, scores.dtype)
     others, weight, loss, value = np.ones(LANES), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
-    share, negentropy = _smoothed_label(smoothing, n_columns)
+    # what stands under `smoothing is not None` is not compiled for labels alone
+    epsilon = 0.0 if smoothing is None else smoothing
+    share, negentropy = (0.0, 0.0) if smoothing is None else _smoothed_label(smoothing, n_columns)
     target = np.full(n_columns, share)
     for start in range(0, n, height):
         stop = min(start + height, n)
-        shifted_panel(scores, no_mask, 1.0, start, stop, panel, top, largest)
+        panels.load(scores[start:stop], None, panel, top, tiled)
         weight[:] = 0.0
         loss[:] = 0.0
-        if smoothing > 0.0:
+        if smoothing is not None:
             _expected_distances(panel, share, stop - start, top, loss, tiled)
         for i in range(stop - start):
             code = codes[start + i]
@@ -156,13 +158,14 @@ def cross_entropy_block(scores, codes, weights, smoothing, residual, proba):
         panels.exponentials(panel, stop - start, top, others, flat[stop * n_columns :], tiled)
         for i in range(LANES):
             exp_true[i] = exp(shifted_true[i])
-            loss[i] += log1p(others[i] + (exp_true[i] - 1.0)) - (1.0 - smoothing) * shifted_true[i] + negentropy
+            loss[i] += log1p(others[i] + (exp_true[i] - 1.0)) - (1.0 - epsilon) * shifted_true[i] + negentropy
             factor[i] = 1.0 / (others[i] + exp_true[i])
-        for i in range(stop - start if smoothing > 0.0 else 0):
-            if loss[i] < CANCELLED:
-                target[codes[start + i]] += 1.0 - smoothing
-                loss[i] = _small_divergence(scores[start + i], top[i], others[i] + exp_true[i], target)
-                target[codes[start + i]] = share
+        if smoothing is not None:
+            for i in range(stop - start):
+                if loss[i] < CANCELLED:
+                    target[codes[start + i]] += 1.0 - smoothing
+                    loss[i] = _small_divergence(scores[start + i], top[i], others[i] + exp_true[i], target)
+                    target[codes[start + i]] = share
         if proba.size > 0:
             for i in range(stop - start):
                 panels.put(panel, i, codes[start + i], exp_true[i], tiled)
@@ -170,7 +173,7 @@ def cross_entropy_block(scores, codes, weights, smoothing, residual, proba):
         for i in range(LANES):
             factor[i] = weight[i] / (others[i] + exp_true[i])
             value[i] += 0.0 if weight[i] == 0.0 else weight[i] * loss[i]
-        if smoothing > 0.0:
+        if smoothing is not None:
             top[:] = 0.0
             for i in range(LANES):
                 loss[i] = share * (others[i] + exp_true[i])
@@ -192,14 +195,13 @@ def divergence_block(scores, targets, weights, residual, proba):
     flat = scores.reshape(-1)
     panel, height = panels.new_panel(scores)
     target, _ = panels.new_panel(targets)
-    no_mask = np.zeros((0, 0), np.bool_)
-    top, largest = np.zeros(LANES, scores.dtype), np.zeros(LANES, scores.dtype)
+    top = np.zeros(LANES, scores.dtype)
     factor, highest = np.zeros(LANES, scores.dtype), np.zeros(LANES, targets.dtype)
     total, mass, loss, value = np.ones(LANES), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
     for start in range(0, n, height):
         stop = min(start + height, n)
-        shifted_panel(scores, no_mask, 1.0, start, stop, panel, top, largest)
-        panels.load(targets[start:stop], no_mask, target, highest, tiled)
+        panels.load(scores[start:stop], None, panel, top, tiled)
+        panels.load(targets[start:stop], None, target, highest, tiled)
         _cross_terms(panel, target, stop - start, top, loss, mass, tiled)
         panels.exponentials(panel, stop - start, top, total, flat[stop * n_columns :], tiled)
         for i in range(LANES):
@@ -323,7 +325,8 @@ def softmax_jvp_block(proba, vectors, weights, out):
     for i in range(proba.shape[0]):
         weight = weights[i] if weights.size > 0 else 1.0
         product_row(proba[i], vectors[i], inner(proba[i], vectors[i]), weight, product)
-        out[i] = product
+        for k in range(product.size):
+            out[i, k] = product[k]
 
 
 @jit(fastmath=REASSOCIATE)
@@ -394,7 +397,7 @@ def cross_entropy_rows(scores, codes, weights, *, residual, proba=None, smoothin
     outputs = residual, np.empty((0, 0), scores.dtype) if proba is None else proba
     if smoothing == 0.0 and transposed.is_transposed(scores, *outputs[: 1 if proba is None else 2]):
         return float(sum(transposed.over_strips(transposed.cross_entropy_block, (scores, codes, weights), outputs)))
-    return float(sum(over_rows(cross_entropy_block, (scores, codes, weights), (float(smoothing),), outputs)))
+    return float(sum(over_rows(cross_entropy_block, (scores, codes, weights), (smoothing or None,), outputs)))
 
 
 @rowwise.divergence_rows.implement("numba")

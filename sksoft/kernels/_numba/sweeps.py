@@ -21,7 +21,9 @@ def softmax_hessian_block(rows, tiled, proba, weights, direction, total):
         np.dot(direction, columns, u)
         _curved(proba[:, start:stop], weights[start:stop], u)
         np.dot(u, rows[start:stop], part)
-        total += part
+        for k in range(n_classes):
+            for j in range(c):
+                total[k, j] += part[k, j]
 
 
 @jit

@@ -129,7 +129,9 @@ def softmax_jvp_block(proba, vectors, weights, out):
 @jit
 def _largest(scores, start, m, top):
     """The maximum of each row; NaN in a row may or may not be seen, its exponential will be."""
-    top[:m] = scores[0, start : start + m]
+    source = run(scores[0, start : start + m])
+    for i in range(m):
+        top[i] = source[i]
     for k in range(1, scores.shape[0]):
         source = run(scores[k, start : start + m])
         for i in range(m):
