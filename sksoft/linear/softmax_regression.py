@@ -155,11 +155,16 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     Notes
     -----
     Time is O(n p K) a sweep over the data, with one sweep per evaluation and per Hessian product, plus the
-    preconditioners: O(p³) up to 2 000 dense columns, O(p³ K³) up to 2 500 parameters. Memory beside X is a float32 copy
-    of it, one (n, K) array of float32 up to 1 GiB (above that it is recomputed), the preconditioner and blocks of 4 MB.
+    preconditioners: O(p³) up to 2 000 dense columns, O(p³ K³) up to 2 500 parameters. Memory beside a dense X is a
+    float64 copy of it up to 64 MiB, a float32 copy, two more of these up to 256 columns, one (n, K) array of float32 up
+    to 1 GiB (above that it is recomputed), the preconditioner and blocks of 8 MiB; beside a sparse X a float32 copy of
+    its numbers and one of its transpose.
     ``'proximal-newton'`` takes two O(n p K) sweeps a step, and for each step on a working set of m coefficients some
     sweeps of O(m n), or O of their columns' entries, and a factor of O(m²/K) numbers; its memory is X column by column
     in float64 and six arrays of (n, K).
+
+    With ``l1_ratio=1`` and an even number of classes the optimum need not be unique: to shift all coefficients of a
+    feature costs nothing while zero stays between the two middle ones.
 
     A repeated row is the same as a weight of two, and a row of weight zero is no row: a class that has only such rows
     is not in ``classes_``.
