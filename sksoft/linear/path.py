@@ -5,8 +5,9 @@ the coefficients and intercepts here and G those of the guide, the fit for Cⱼ 
 
     Gⱼ + D(Cⱼ)        D the line through Wᵢ − Gᵢ at the two C before, over log C
 
-which is nearer than the line through the Wᵢ alone, as the paths bend alike. The preconditioners of the guide are no
-help: at the first C theirs is one for the last C, or too rough, and a new one is cheap beside the products it saves.
+which is mostly nearer than the line through the Wᵢ alone, as the paths bend alike: measured on a cross-validation over
+ten C, 6 % fewer sweeps on digits, 16 % on satimage, and 2 % more on splice. The guide's preconditioners are not taken
+over: the one of its first C took seven times the products there on MNIST, and a new one is cheap beside them.
 """
 
 from copy import copy
