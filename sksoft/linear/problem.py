@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from sksoft.linear import row_space
 from sksoft.linear.continuation import along_alpha
 from sksoft.objective.batches import InMemory
 from sksoft.objective.design import Dense, Sparse
@@ -106,6 +107,8 @@ class Problem:
         """The same data, and the same copies of them, under another penalty."""
         other = replace(self, strength=strength)
         other.__dict__.update(design=self.design, batches=self.batches)
+        if row_space.pays(self) and row_space.pays(other):
+            other.__dict__["rotated"] = self.rotated.under(other)
         return other
 
     @cached_property
@@ -116,6 +119,11 @@ class Problem:
         ridge = self.strength * self.factors * (self.temperature / self.design.scale) ** 2
         keep_bytes = min(KEEP_BYTES, self._budget)
         return Objective(loss, self.scores, batches, Ridge(self.scores.spread(ridge)), keep_bytes=keep_bytes)
+
+    @cached_property
+    def rotated(self) -> row_space.RowSpace:
+        """The same problem with as many columns as rows, where that pays."""
+        return row_space.RowSpace(self)
 
     def _kinked_penalty(self) -> ElasticNet | GroupLasso:
         factors, unit = self.strength * self.factors, self.temperature / self.design.scale
@@ -174,6 +182,8 @@ class Problem:
         self, w: np.ndarray | None, *, solver: str, tol: float, max_iter: int, callback=None, ladder=None
     ) -> Solution:
         """Minimise from w, or from :meth:`start`; `ladder` is that of a problem much like this one, solved before."""
+        if solver != "lbfgs" and row_space.pays(self):
+            return self.rotated.solve(w, tol=tol, max_iter=max_iter, callback=callback)
         w = self.start() if w is None else w
         penalty = self.objective.penalty
         if not isinstance(penalty, Ridge):

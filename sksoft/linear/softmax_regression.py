@@ -700,8 +700,12 @@ def _checked_offset(offset, shape: tuple[int, int]) -> np.ndarray | None:
 
 
 def _factors(name: str, values, size: int, least: float = 0.0) -> np.ndarray:
-    values = np.asarray(values, dtype=np.float64)
-    if values.shape != (size,) or not np.isfinite(values).all() or (values < least).any():
-        bound = "" if least == -np.inf else f" >= {least:g}"
-        raise ValueError(f"The {name!r} parameter must hold {size} finite numbers{bound}. Got {values!r} instead.")
-    return values
+    bound = "" if least == -np.inf else f" >= {least:g}"
+    message = f"The {name!r} parameter must hold {size} finite numbers{bound}. Got {values!r} instead."
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(message) from error
+    if numbers.shape != (size,) or not np.isfinite(numbers).all() or (numbers < least).any():
+        raise ValueError(message)
+    return numbers

@@ -36,6 +36,8 @@ ROUGH_SIZE = 1 << 19
 # Entries of X up to which a fit takes less time than a compiler, unless it has so many scores: as 2 000 rows of one
 # label each have not.
 TOY_SIZE, TOY_SCORES = 2000 * 20, 1 << 22
+# Scores from which loops over them weigh anything beside the products of a fit in float32.
+FEW_SCORES = 1 << 14
 
 
 class Objective:
@@ -74,7 +76,7 @@ class Objective:
         worthwhile = isinstance(scores, Linear) and batches.n_samples * scores.n_parameters >= ROUGH_SIZE
         self.rough = (worthwhile and not toy) if rough is None else rough
         # One decision for the whole fit, by its whole size: the blocks alone are too small to judge.
-        self.backend = backend_for(0 if toy else AUTO_SIZE if self.rough else n_scores)
+        self.backend = backend_for(0 if toy else AUTO_SIZE if self.rough and n_scores >= FEW_SCORES else n_scores)
         self.product_dtype = np.dtype(np.float32 if self.rough else np.float64)
         self._keep_bytes = KEEP_BYTES if keep_bytes is None else keep_bytes
         self._kept_for: Point | None = None
