@@ -7,7 +7,7 @@ brought to the new margin::
 
     w ← w (α − 1) / (α′ − 1)
 
-Measured on digits (1797 × 64, ten classes, sparsemax): 10 Newton steps at the end instead of 102 for C = 1, and 18
+Measured on digits (1797 × 64, ten classes, sparsemax): 11 Newton steps at the end instead of 102 for C = 1, and 12
 instead of no convergence within 200 for C = 100.
 """
 
@@ -18,8 +18,10 @@ from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.objective import Objective
 from sksoft.solvers import newton_cg
 
-# Closer where kinks are near: each step moves the margin by 2 % to a half.
-ALPHAS = (1.2, 1.35, 1.5, 1.65, 1.8, 1.9, 1.95, 1.98)
+# What is left of the way from softmax to the link, α = 1 to its own: the last steps are the hard ones.
+LEFT = (0.8, 0.65, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02)
+# Links nearer to softmax than this are smooth enough without.
+SMOOTH = 1.25
 # Accuracy of the fits on the way, relative to F, and their Newton steps at most.
 TOL, MAX_ITER = 0.03, 60
 
@@ -41,7 +43,7 @@ def along_alpha(objective: Objective, w: np.ndarray) -> np.ndarray:
     if not isinstance(link, Entmax):
         return w
     final = link.alpha
-    steps = [alpha for alpha in ALPHAS if alpha < final]
+    steps = [final - left * (final - 1.0) for left in LEFT] if final > SMOOTH else []
     for alpha, following in zip(steps, [*steps[1:], final]):
         smoother = Objective(
             FenchelYoung(Entmax(alpha)), objective.scores, objective.batches, objective.penalty, rough=objective.rough

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits, load_iris
 
-from sksoft.linear.continuation import ALPHAS, along_alpha
+from sksoft.linear.continuation import SMOOTH, along_alpha
 from sksoft.linear.problem import Problem
 from sksoft.objective.links import Entmax
 from sksoft.objective.targets import Labels
@@ -38,7 +38,7 @@ def test_the_start_is_near_the_optimum_and_does_not_move_it(alpha):
     alone = newton_cg(objective, zero, tol=1e-12, max_iter=100)
     solution = newton_cg(objective, start, tol=1e-12, max_iter=100)
     np.testing.assert_allclose(solution.value, alone.value, rtol=1e-11)
-    if alpha <= min(ALPHAS):
+    if alpha <= SMOOTH:
         np.testing.assert_array_equal(start, zero)
     else:
         assert objective.at(start).value < 0.5 * objective.at(zero).value
