@@ -120,4 +120,5 @@ class Curvature:
                 return (scores.adjoint(jvp(proba, u, weights=weights, out=u), X),)
 
         (product,) = self.batches.map_reduce(partial)
-        return product + objective.penalty.hessian_product(v)
+        product += objective.penalty.hessian_product(v)
+        return product

@@ -201,8 +201,11 @@ class Dense:
         """The design of some rows, copied."""
         if dtype == np.float32 and self.keep:
             return Dense(self._single[mask])
-        X = self.X[mask]
-        return Dense(self._fill(X, np.empty((len(X), self.shape[1]), dtype)))
+        chosen = np.flatnonzero(mask)
+        out = np.empty((len(chosen), self.shape[1]), dtype)
+        for part in row_blocks(len(chosen), self.row_bytes):
+            self._fill(self.X[chosen[part]], out[part])
+        return Dense(out)
 
     def _fill(self, X, out: np.ndarray) -> np.ndarray:
         p = self.X.shape[1]

@@ -36,6 +36,8 @@ from sksoft.objective.scores import Linear
 
 # Relative error of a term, generously: it is a sum over many products.
 ROUNDING = 1e-12
+# Entries of a sparse product that is then stored densely.
+SPARSE_PRODUCT = 1 << 17
 
 
 def ridge_gap(point) -> float:
@@ -88,7 +90,9 @@ def feasible_neighbour(point, g: np.ndarray) -> tuple[float, np.ndarray]:
     if epsilon == 0.0:
         return 0.0, np.zeros((objective.scores.n_rows, objective.scores.n_features))
     q = np.maximum(mean_target - (1.0 - epsilon) / epsilon * g, 0.0)
-    return epsilon, (np.outer(q, mean_x) - target_by_x)[objective.scores.own_classes]
+    M = np.outer(q, mean_x)
+    M -= target_by_x
+    return epsilon, M[objective.scores.own_classes]
 
 
 def price_of_a_neighbour(point, g: np.ndarray, epsilon: float) -> list[float]:
@@ -108,13 +112,15 @@ def _price_of_feasibility(point, g: np.ndarray) -> list[float]:
     if epsilon == 0.0:
         return []
     scores, penalty = point.objective.scores, point.objective.penalty
-    strength = scores.unpack(penalty.strength)[0]
+    strength = penalty.strength.reshape(scores.n_rows, -1)[:, : scores.n_features]
     G = scores.unpack(point.gradient - penalty.strength * point.w)[0]
-    move = epsilon * (M - G)
+    move = np.subtract(M, G, out=M)
+    move *= epsilon
+    weighted = move / strength
     return [
         *price_of_a_neighbour(point, g, epsilon),
-        float(np.sum(move * G / strength)),
-        0.5 * float(np.sum(move**2 / strength)),
+        float(np.vdot(weighted, G)),
+        0.5 * float(np.vdot(weighted, move)),
     ]
 
 
@@ -130,12 +136,25 @@ def class_moments(objective) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     n_features = objective.scores.n_features
 
     def partial(block):
-        X = block.design.rows(block.rows)[:, :n_features]
+        X = block.design.rows(block.rows)
+        X = X if sparse.issparse(X) else X[:, :n_features]
         weighted = block.target.weighted(block.weights)
-        # in the order of X: SciPy would turn the larger one
-        target_by_x = (weighted.T.tocsr() if sparse.issparse(weighted) else weighted.T) @ X
-        if sparse.issparse(target_by_x):
-            target_by_x = target_by_x.toarray()
-        return np.asarray(X.T @ block.weights), np.asarray(weighted.sum(axis=0)), np.asarray(target_by_x)
+        mean_target = np.asarray(weighted.sum(axis=0))
+        return np.asarray(X.T @ block.weights), mean_target, _targets_by_features(weighted, X)
 
     return objective.batches.map_reduce(partial)
+
+
+def _targets_by_features(weighted, X) -> np.ndarray:
+    """weightedᵀ · X, (K, p); of two sparse matrices, a few classes at a time, since their product fills up."""
+    if not (sparse.issparse(weighted) and sparse.issparse(X)):
+        # in the order of X: SciPy would turn the larger one
+        return np.asarray((weighted.T.tocsr() if sparse.issparse(weighted) else weighted.T) @ X)
+    by_class = weighted.T.tocsr()
+    # in the integers of X, else SciPy converts all of X's
+    by_class.indices, by_class.indptr = (a.astype(X.indices.dtype) for a in (by_class.indices, by_class.indptr))
+    product = np.empty((by_class.shape[0], X.shape[1]))
+    step = max(1, SPARSE_PRODUCT // X.shape[1])
+    for start in range(0, len(product), step):
+        product[start : start + step] = (by_class[start : start + step] @ X).toarray()
+    return product

@@ -32,6 +32,8 @@ MISSED = 0.5
 JITTER = 1e-8
 # The same where the Gram matrix was added up in float32.
 SINGLE_JITTER = 1e-6
+# Rows pᵢ ⊗ x̃ᵢ that stand in memory at once, at least: enough for a symmetric product to run at its best.
+PRODUCT_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -141,14 +143,18 @@ def full(sample: Sample, penalty: np.ndarray) -> Metric:
 
 
 def _hessian(sample: Sample) -> np.ndarray:
-    """Σ aᵢ (diag pᵢ − pᵢ pᵢᵀ) ⊗ x̃ᵢ x̃ᵢᵀ from one symmetric product of the rows pᵢ ⊗ x̃ᵢ."""
+    """Σ aᵢ (diag pᵢ − pᵢ pᵢᵀ) ⊗ x̃ᵢ x̃ᵢᵀ from symmetric products of the rows pᵢ ⊗ x̃ᵢ, some at a time."""
     X, proba = sample.X, sample.proba
     m, columns = X.shape
     K = proba.shape[1]
-    root = np.sqrt(sample.weights).astype(X.dtype)[:, None]
-    B = np.empty((m, K, columns), X.dtype)
-    np.multiply((proba * root)[:, :, None], X[:, None, :], out=B)
-    H = -_gram_of(B.reshape(m, K * columns)).astype(np.float64)
+    H = np.zeros((K * columns, K * columns))
+    step = min(m, max(PRODUCT_ROWS, K * columns))
+    buffer = np.empty((step, K, columns), X.dtype)
+    for start in range(0, m, step):
+        rows = slice(start, min(start + step, m))
+        root = np.sqrt(sample.weights[rows]).astype(X.dtype)[:, None]
+        B = np.multiply((proba[rows] * root)[:, :, None], X[rows, None, :], out=buffer[: len(root)])
+        H -= _gram_of(B.reshape(len(root), K * columns))
     for k in range(K):
         own = slice(k * columns, (k + 1) * columns)
         # p (1 − p) by itself: the difference of two sums would cancel
@@ -163,7 +169,13 @@ def _binary_hessian(sample: Sample) -> np.ndarray:
 
 def _weighted_gram(X, weights: np.ndarray) -> np.ndarray:
     """Σ weightᵢ x̃ᵢ x̃ᵢᵀ in float64, added up in the precision of X."""
-    return _gram_of(X * np.sqrt(weights).astype(X.dtype)[:, None]).astype(np.float64)
+    root = np.sqrt(weights).astype(X.dtype)[:, None]
+    total = np.zeros((X.shape[1], X.shape[1]))
+    step = max(4 * PRODUCT_ROWS, X.shape[1])
+    for start in range(0, len(X), step):
+        rows = slice(start, start + step)
+        total += _gram_of(X[rows] * root[rows])
+    return total
 
 
 def _gram_of(B) -> np.ndarray:

@@ -102,9 +102,8 @@ def newton_step(
     """
     d = np.zeros_like(gradient)
     residual = -gradient
-    z = precondition(residual)
-    search = z.copy()
-    rz = start = length_in_metric = float(residual @ z)
+    search = precondition(residual).copy()  # which may be the residual itself
+    rz = start = length_in_metric = float(residual @ search)
     eta = forcing(start) if callable(forcing) else forcing
     decrease, gain, products, flat = 0.0, 0.0, 0, False
     while rz > 0.0 and products < max_products:
@@ -120,6 +119,7 @@ def newton_step(
         length = rz / curvature
         daxpy(search, d, a=length)
         daxpy(hessian_search, residual, a=-length)
+        del hessian_search  # each vector may be as large as all data
         gain = 0.5 * length * rz
         decrease += gain
         z = precondition(residual)
@@ -129,6 +129,7 @@ def newton_step(
         beta = rz / before
         search *= beta
         search += z
+        del z
         length_in_metric = rz + beta**2 * length_in_metric  # searchᵀ M search: the residual is orthogonal to the last
     decrement = max(0.0, -float(gradient @ d))
     if not np.isfinite(decrement):

@@ -35,8 +35,15 @@ class Damping:
         """v → H v + μ D v."""
         if self.strength == 0.0:
             return product
-        diagonal = self.strength * self.scale
-        return lambda v: product(v) + diagonal * v
+        strength, scale = self.strength, self.scale
+
+        def damped(v):
+            result, addition = product(v), scale * v
+            addition *= strength
+            result += addition
+            return result
+
+        return damped
 
     def follow(self, t: float, d, decrement: float, gain_share: float) -> None:
         """Adapt μ to a step of length t along d that gained `gain_share` of what the model predicted."""
