@@ -163,6 +163,9 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     sweeps of O(m n), or O of their columns' entries, and a factor of O(m²/K) numbers; its memory is X column by column
     in float64 and six arrays of (n, K).
 
+    Fewer dense rows than columns, up to 100 for each row of ``coef_``, are fitted in the span of the rows where the
+    ridge is alike for all features: O(n² p) once and O(n² K) a sweep, another X in memory, the same optimum and proof.
+
     With ``l1_ratio=1`` and an even number of classes the optimum need not be unique: to shift all coefficients of a
     feature costs nothing while zero stays between the two middle ones.
 
