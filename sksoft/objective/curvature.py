@@ -120,5 +120,4 @@ class Curvature:
                 return (scores.adjoint(jvp(proba, u, weights=weights, out=u), X),)
 
         (product,) = self.batches.map_reduce(partial)
-        product += objective.penalty.hessian_product(v)
-        return product
+        return objective.penalty.add_hessian_product(v, product)

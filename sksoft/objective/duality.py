@@ -38,6 +38,8 @@ from sksoft.objective.scores import Linear
 ROUNDING = 1e-12
 # Entries of a sparse product that is then stored densely.
 SPARSE_PRODUCT = 1 << 17
+# Coefficients whose part of the price is computed at once.
+PRICED = 1 << 16
 
 
 def ridge_gap(point) -> float:
@@ -70,7 +72,7 @@ def bound_from(objective, gradient) -> float:
 
 def _main_term(objective, gradient) -> float:
     """Σ (∇_W F)² / (2 λ)."""
-    return 0.5 * float(np.dot(objective.penalty.inverse * gradient, gradient))
+    return objective.penalty.conjugate(gradient)
 
 
 def _provable(objective) -> bool:
@@ -81,18 +83,23 @@ def _provable(objective) -> bool:
     return objective.penalty.n_penalised == scores.n_rows * scores.n_features
 
 
-def feasible_neighbour(point, g: np.ndarray) -> tuple[float, np.ndarray]:
-    """ε and M (rows, p) of the feasible neighbour, g the gradient in the intercepts: M is q x̄ᵀ − Σ aᵢ tᵢ xᵢᵀ."""
-    objective = point.objective
-    mean_x, mean_target, target_by_x = objective.moments
+def nearest_feasible(point, g: np.ndarray) -> tuple[float, np.ndarray]:
+    """ε and q (K,) of the feasible neighbour, g the gradient in the intercepts; ε = 0 where g is."""
+    mean_target = point.objective.moments[1]
     positive = g > 0
     epsilon = float(np.max(g[positive] / (mean_target[positive] + g[positive]), initial=0.0))
     if epsilon == 0.0:
-        return 0.0, np.zeros((objective.scores.n_rows, objective.scores.n_features))
-    q = np.maximum(mean_target - (1.0 - epsilon) / epsilon * g, 0.0)
+        return 0.0, mean_target
+    return epsilon, np.maximum(mean_target - (1.0 - epsilon) / epsilon * g, 0.0)
+
+
+def feasible_neighbour(point, g: np.ndarray) -> tuple[float, np.ndarray]:
+    """ε and M (rows, p) of the feasible neighbour: M is q x̄ᵀ − Σ aᵢ tᵢ xᵢᵀ."""
+    epsilon, q = nearest_feasible(point, g)
+    mean_x, _, target_by_x = point.objective.moments
     M = np.outer(q, mean_x)
     M -= target_by_x
-    return epsilon, M[objective.scores.own_classes]
+    return epsilon, M[point.objective.scores.own_classes]
 
 
 def price_of_a_neighbour(point, g: np.ndarray, epsilon: float) -> list[float]:
@@ -107,21 +114,26 @@ def price_of_a_neighbour(point, g: np.ndarray, epsilon: float) -> list[float]:
 
 
 def _price_of_feasibility(point, g: np.ndarray) -> list[float]:
-    """What moving the dual point onto the intercept's constraint costs: all terms of the bound but the first."""
-    epsilon, M = feasible_neighbour(point, g)
+    """What moving the dual point onto the intercept's constraint costs: all terms of the bound but the first.
+
+    Some classes at a time: a matrix of coefficients may be as large as all data.
+    """
+    epsilon, q = nearest_feasible(point, g)
     if epsilon == 0.0:
         return []
-    scores, penalty = point.objective.scores, point.objective.penalty
-    strength = penalty.strength.reshape(scores.n_rows, -1)[:, : scores.n_features]
-    G = scores.unpack(point.gradient - penalty.strength * point.w)[0]
-    move = np.subtract(M, G, out=M)
-    move *= epsilon
-    weighted = move / strength
-    return [
-        *price_of_a_neighbour(point, g, epsilon),
-        float(np.vdot(weighted, G)),
-        0.5 * float(np.vdot(weighted, move)),
-    ]
+    scores, strength = point.objective.scores, point.objective.penalty.strength
+    mean_x, _, target_by_x = point.objective.moments
+    own, p = scores.own_classes, scores.n_features
+    w, gradient, strength = (v.reshape(scores.n_rows, -1)[:, :p] for v in (point.w, point.gradient, strength))
+    step, inner, square = max(1, PRICED // max(p, 1)), 0.0, 0.0
+    for start in range(0, scores.n_rows, step):
+        rows = slice(start, start + step)
+        G = gradient[rows] - strength[rows] * w[rows]
+        move = epsilon * (np.outer(q[own][rows], mean_x) - target_by_x[own][rows] - G)
+        weighted = move / strength[rows]
+        inner += float(np.vdot(weighted, G))
+        square += float(np.vdot(weighted, move))
+    return [*price_of_a_neighbour(point, g, epsilon), inner, 0.5 * square]
 
 
 def class_gradient(objective, gradient) -> np.ndarray:

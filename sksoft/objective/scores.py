@@ -100,7 +100,7 @@ class Linear:
         g = g[:, self.own_classes]
         if not is_sparse(X):
             return transposed_times(X, g).ravel()
-        out = np.empty((self.n_rows, self.n_columns), X.dtype)
+        out = np.empty((self.n_rows, self.n_columns))
         out[:, : self.n_features] = transposed_times(X, g)
         if self.fit_intercept:
             out[:, self.n_features] = g.sum(axis=0)

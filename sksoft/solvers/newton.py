@@ -209,6 +209,7 @@ class _Run:
             if last:
                 stopped_by = "tolerance"
                 break
+            del step, trial  # their vectors may be as large as all data
         if stop:
             stopped_by = "callback"
         return self._solution(stopped_by)
