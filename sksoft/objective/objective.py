@@ -37,7 +37,7 @@ ROUGH_SIZE = 1 << 19
 # label each have not.
 TOY_SIZE, TOY_SCORES = 2000 * 20, 1 << 22
 # Scores from which loops over them weigh anything beside the products of a fit in float32.
-FEW_SCORES = 1 << 14
+FEW_SCORES = 1 << 13
 
 
 class Objective:
