@@ -78,6 +78,25 @@ def map_blocks(work: Callable[[Block], Result], blocks: list[Block]) -> list[Res
     return results
 
 
+def fold_blocks(work: Callable[[Block], Result], blocks: list[Block], add: Callable[[Result], object]) -> None:
+    """``add(work(block))`` in block order: results are let go as soon as those before them have been added."""
+    waiting: dict[int, Result] = {}
+    lock = threading.Lock()
+    n_added = 0
+
+    def work_and_add(i: int) -> None:
+        nonlocal n_added
+        result = work(blocks[i])
+        with lock:
+            waiting[i] = result
+            del result
+            while n_added in waiting:
+                add(waiting.pop(n_added))
+                n_added += 1
+
+    map_blocks(work_and_add, list(range(len(blocks))))
+
+
 def scratch(name: str, shape: tuple[int, int], dtype=np.float64, order="C") -> np.ndarray:
     """A buffer of this thread, not cleared, for one block's work: a fresh one would cost page faults.
 

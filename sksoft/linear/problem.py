@@ -93,9 +93,8 @@ class Problem:
     def design(self) -> Dense | Sparse:
         """The columns that are multiplied, with a float32 copy where the memory allows."""
         if sparse.issparse(self.X):
-            return Sparse(self.X, keep=4 * self.X.nnz <= self._budget)
-        keep = 8 * self.X.shape[0] * (self.X.shape[1] + 1) <= self._budget
-        return Dense.standardised(self.X, self.weights, intercept=self.fit_intercept, keep=keep)
+            return Sparse(self.X, memory=self._budget)
+        return Dense.standardised(self.X, self.weights, intercept=self.fit_intercept, memory=self._budget)
 
     @cached_property
     def batches(self) -> InMemory:
@@ -118,7 +117,8 @@ class Problem:
             return Objective(loss, self.scores, batches, self._kinked_penalty(), rough=False, keep_bytes=np.inf)
         ridge = self.strength * self.factors * (self.temperature / self.design.scale) ** 2
         keep_bytes = min(KEEP_BYTES, self._budget)
-        return Objective(loss, self.scores, batches, Ridge(self.scores.spread(ridge)), keep_bytes=keep_bytes)
+        scores = self.scores.one_row if ridge.ndim == 1 else self.scores
+        return Objective(loss, self.scores, batches, Ridge(scores.spread(ridge)), keep_bytes=keep_bytes)
 
     @cached_property
     def rotated(self) -> row_space.RowSpace:
@@ -132,7 +132,7 @@ class Problem:
         lower, upper = np.where(signs > 0.0, 0.0, -np.inf), np.where(signs < 0.0, 0.0, np.inf)
         if not self.grouped or self.scores.n_rows == 1:
             return ElasticNet(self.scores.spread(l1), self.scores.spread(l2), lower, upper)
-        one_row = replace(self.scores, n_classes=2)
+        one_row = self.scores.one_row
         return GroupLasso(one_row.spread(l1), one_row.spread(l2), lower, upper, self.scores.n_rows)
 
     @property
@@ -184,11 +184,12 @@ class Problem:
         """Minimise from w, or from :meth:`start`; `ladder` is that of a problem much like this one, solved before."""
         if solver != "lbfgs" and row_space.pays(self):
             return self.rotated.solve(w, tol=tol, max_iter=max_iter, callback=callback)
-        w = self.start() if w is None else w
+        self.objective.prepare_proofs()
+        start = [self.start() if w is None else w]  # popped: a vector may be as large as all data
         penalty = self.objective.penalty
         if not isinstance(penalty, Ridge):
-            w = np.clip(w, penalty.lower, penalty.upper)
+            w = np.clip(start.pop(), penalty.lower, penalty.upper)
             return proximal_newton(self.objective, w, tol=tol, max_iter=max_iter, callback=callback)
         if solver == "lbfgs":
-            return lbfgs(self.objective, w, tol=tol, max_iter=max_iter, callback=callback)
-        return newton_cg(self.objective, w, tol=tol, max_iter=max_iter, callback=callback, ladder=ladder)
+            return lbfgs(self.objective, start.pop(), tol=tol, max_iter=max_iter, callback=callback)
+        return newton_cg(self.objective, start.pop(), tol=tol, max_iter=max_iter, callback=callback, ladder=ladder)

@@ -73,7 +73,8 @@ class Fitted:
 
     def _adjoint(self, by_score: np.ndarray) -> np.ndarray:
         by_score /= self.rows.temperature
-        return self.rows.scores.adjoint(by_score, self.rows.X).reshape(self.w.shape)
+        scores = self.rows.scores
+        return scores.flat(scores.adjoint(by_score, self.rows.X)).reshape(self.w.shape)
 
     def hessian_product(self, v: np.ndarray) -> np.ndarray:
         """∇²L v, (R, q)."""

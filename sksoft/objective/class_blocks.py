@@ -76,13 +76,15 @@ class ClassBlocks:
             The penalty's Hessian.
         """
         m, places = len(members), np.flatnonzero(free)
+        roots = np.sqrt(weights * proba * (1.0 - proba))
         if m <= LARGEST_WHOLE and m * float(columns.entries(members).sum()) <= LARGEST_WORK:
             whole = -columns.gram(np.sqrt(weights) * proba, members)
             for k, (start, stop) in enumerate(pairwise(members.starts)):
-                whole[start:stop, start:stop] += columns.gram(np.sqrt(weights * proba), members.of_row(k))
+                # p (1 − p) by itself: the difference of two sums would cancel
+                whole[start:stop, start:stop] = columns.gram(roots, members.of_row(k))
             whole += bend.matrix(free, len(proba))
             return cls([_Block(places, whole)])
-        blocks, roots = [], np.sqrt(weights * proba * (1.0 - proba))
+        blocks = []
         for k, (start, stop) in enumerate(pairwise(members.starts)):
             if 1 < stop - start <= LARGEST:
                 own, gram = places[start:stop], columns.gram(roots, members.of_row(k))

@@ -102,6 +102,11 @@ class Curvature:
 
     def product(self, v: np.ndarray) -> np.ndarray:
         """∇²F(w) v: one sweep over the rows. O(n p K)."""
+        product = self.objective.scores.flat(self._sweep(v))
+        return self.objective.penalty.add_hessian_product(v, product)
+
+    def _sweep(self, v) -> tuple[np.ndarray, ...]:
+        """The sums over all rows."""
         objective, dtype = self.objective, self.dtype
         scores, link = objective.scores, objective.loss.link
         jvp = rowwise.softmax_jvp_rows if link.on_simplex else link.jvp
@@ -114,10 +119,9 @@ class Curvature:
                 tiled = block.design.tiled(block.rows) if in_tiles else None
                 if tiled is not None:
                     rows = block.design.rows(block.rows, dtype)
-                    return (softmax_hessian_sweep(rows, tiled, proba, weights, prepared[0]).ravel(),)
+                    return (softmax_hessian_sweep(rows, tiled, proba, weights, prepared[0]),)
                 X = block.X(dtype)
                 u = scores.tangent(prepared, X, scratch("tangent", proba.shape, dtype, block.design.score_order))
-                return (scores.adjoint(jvp(proba, u, weights=weights, out=u), X),)
+                return scores.adjoint(jvp(proba, u, weights=weights, out=u), X)
 
-        (product,) = self.batches.map_reduce(partial)
-        return objective.penalty.add_hessian_product(v, product)
+        return self.batches.map_reduce(partial)

@@ -7,10 +7,11 @@ Dense columns are standardised and end in a column of ones where there is an int
 which changes no optimum (a ridge of strength λ on W is one of λ / scale² on W · scale) and puts every column into the
 range of float32 and the intercept out of the way of the rest. Sparse rows stay as they are.
 
-A float64 block is a view of a copy where the whole is small; else it is computed each time it is asked for, in a
-buffer of its thread. A float32 block is a view of a copy of the whole. Narrow rows have more: one column by column, for
-a product with Wᵀ is fastest in that and a product with the rows of a gradient in the other; and one tile by tile, for
-kernels that do both at once. Where `keep` forbids copies, every block is computed.
+A float64 block is a view of X, and centre and scale act on what it is multiplied with, where no centre is so far from
+zero that its products would drown the rest; else it is computed each time it is asked for, in a buffer of its thread. A
+float32 block is a view of a copy of the whole. Narrow rows have more: one column by column, for a product with Wᵀ is
+fastest in that and a product with the rows of a gradient in the other; and one tile by tile, for kernels that do both
+at once. Where `memory` has no room for copies, every block is computed, and is small.
 """
 
 from dataclasses import dataclass
@@ -26,8 +27,14 @@ from sksoft.kernels.sweeps import tiles_of
 
 # Blocks of a sweep that reads X once: they fit the second cache.
 SWEEP_BYTES = 1 << 19
-# Standardised float64 copies of up to so many bytes are kept.
-DOUBLE_BYTES = 64 << 20
+# Blocks of dense rows: as large as X itself, within limits. Blocks of sparse rows: each adds up a gradient as large as
+# w, so they are few, and threads work within.
+LEAST_DENSE_BYTES, MOST_DENSE_BYTES = 5 << 19, 2 * BLOCK_BYTES
+SPARSE_BYTES = 16 * BLOCK_BYTES
+# Where memory has no room for copies, a block is this share of it, and at least as large as that.
+SCARCE_SHARE, SCARCE_DENSE_BYTES, SCARCE_SPARSE_BYTES = 0.25, 1 << 17, BLOCK_BYTES
+# Centres up to so many scales from zero cost a product with X as it stands 5 of its 53 bits.
+NEAR = 32.0
 # Columns up to which a second copy column by column, and a third in tiles, make products faster.
 NARROW = 256
 
@@ -51,6 +58,46 @@ class Twin:
 
 
 @dataclass(frozen=True)
+class Shifted:
+    """A block of rows [(X − centre) factor, 1] that are nowhere in memory.
+
+    With A = W · factor, X̃ Wᵀ = X Aᵀ + (b − A centre), and gᵀ X̃ = [(gᵀX − Σ g centreᵀ) factor, Σ g].
+
+    Attributes
+    ----------
+    X : ndarray (n, p), float64
+    centre, factor : ndarray (p,)
+    ones : bool
+        Whether the column of ones is there.
+    """
+
+    X: np.ndarray
+    centre: np.ndarray
+    factor: np.ndarray
+    ones: bool
+
+    @property
+    def dtype(self):
+        return self.X.dtype
+
+    def times(self, matrix: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """X̃ · matrixᵀ into `out`."""
+        scaled = matrix[:, : self.X.shape[1]] * self.factor
+        np.matmul(self.X, scaled.T, out=out)
+        shift = -(scaled @ self.centre)
+        out += shift + matrix[:, -1] if self.ones else shift
+        return out
+
+    def transposed_times(self, g: np.ndarray) -> np.ndarray:
+        """gᵀ · X̃."""
+        total = g.sum(axis=0)
+        product = _turned(g) @ self.X
+        product -= np.outer(total, self.centre)
+        product *= self.factor
+        return np.column_stack([product, total]) if self.ones else product
+
+
+@dataclass(frozen=True)
 class SparseTwin:
     """A block of sparse rows, and its transpose.
 
@@ -68,6 +115,11 @@ class SparseTwin:
         return self.rows.dtype
 
 
+def _turned(g):
+    """gᵀ, of a sparse g in the order of a dense factor: SciPy would turn that instead, and it is larger."""
+    return g.T.tocsr() if sparse.issparse(g) else g.T
+
+
 def is_sparse(X) -> bool:
     """Whether a design, a block of one or an array is sparse, and so without a column of ones."""
     return isinstance(X, Sparse | SparseTwin) or sparse.issparse(X)
@@ -75,6 +127,8 @@ def is_sparse(X) -> bool:
 
 def times(X, matrix: np.ndarray, out: np.ndarray) -> np.ndarray:
     """X · matrixᵀ into `out` (n, K), for a block X of any design, or an array, and `matrix` (K, c) of its dtype."""
+    if isinstance(X, Shifted):
+        return X.times(matrix, out)
     if isinstance(X, Twin):
         np.matmul(matrix, X.columns, out=out.T)
     elif is_sparse(X):
@@ -86,14 +140,16 @@ def times(X, matrix: np.ndarray, out: np.ndarray) -> np.ndarray:
 
 
 def transposed_times(X, g: np.ndarray) -> np.ndarray:
-    """gᵀ · X, (K, c), for a block X of any design and `g` (n, K) of its dtype."""
+    """gᵀ · X, (K, c), for a block X of any design and `g` (n, K) of its dtype, which may be sparse if X is not."""
+    if isinstance(X, Shifted):
+        return X.transposed_times(g)
     if is_sparse(X):
         columns = X.columns if isinstance(X, SparseTwin) else X.T
         if columns.format == "csc":
             return (columns @ g).T
         out = np.empty((columns.shape[0], g.shape[1]), g.dtype)
         return csr_times_dense(columns.data, columns.indices, columns.indptr, g, out=out).T
-    return g.T @ (X.rows if isinstance(X, Twin) else X)
+    return _turned(g) @ (X.rows if isinstance(X, Twin) else X)
 
 
 class Dense:
@@ -106,19 +162,17 @@ class Dense:
         0 and 1 by default. A scale is positive.
     ones : bool, default=False
         Whether a column of ones follows.
-    keep : bool, default=True
-        Whether copies of the whole may be kept.
+    memory : float, default=inf
+        Bytes for copies and buffers.
     """
 
-    block_bytes = 2 * BLOCK_BYTES
-
-    def __init__(self, X, centre=None, scale=None, *, ones: bool = False, keep: bool = True):
-        self.X, self.centre, self.scale, self.ones, self.keep = X, centre, scale, ones, keep
+    def __init__(self, X, centre=None, scale=None, *, ones: bool = False, memory: float = np.inf):
+        self.X, self.centre, self.scale, self.ones, self.memory = X, centre, scale, ones, memory
         self._tiled: dict[tuple[int, int], np.ndarray] = {}
         self._factor = np.ones(1) if scale is None else 1.0 / scale
 
     @classmethod
-    def standardised(cls, X, weights: np.ndarray, *, intercept: bool, keep: bool = True) -> "Dense":
+    def standardised(cls, X, weights: np.ndarray, *, intercept: bool, memory: float = np.inf) -> "Dense":
         """Columns of weighted mean 0, where there is an intercept, and mean square 1; a constant column is left at 0.
 
         Parameters
@@ -126,7 +180,7 @@ class Dense:
         X : ndarray (n, p)
         weights : ndarray (n,), non-negative
         intercept : bool
-        keep : bool, default=True
+        memory : float, default=inf
         """
         weights = weights / weights.sum()
         blocks = row_blocks(len(X), 8 * X.shape[1], SWEEP_BYTES)
@@ -143,7 +197,7 @@ class Dense:
         rounding = 4.0 * np.finfo(X.dtype).eps * np.abs(centre)
         constant = np.sqrt(np.maximum(squares - rest**2, 0.0)) <= rounding if intercept else squares == 0.0
         scale = np.where(constant, 1.0, np.sqrt(squares))
-        design = cls(X, centre, scale, ones=intercept, keep=keep)
+        design = cls(X, centre, scale, ones=intercept, memory=memory)
         # exactly 0, or without a penalty what rounding left of it would be fitted
         design._factor = np.where(constant, 0.0, 1.0 / scale)
         return design
@@ -152,10 +206,29 @@ class Dense:
     def shape(self) -> tuple[int, int]:
         return self.X.shape[0], self.X.shape[1] + self.ones
 
+    one_by_one = False
+
+    @property
+    def cheap_single(self) -> bool:
+        """Whether a float32 block costs less than one in float64."""
+        return self.keep or self.X.dtype == np.float32
+
     @property
     def size(self) -> int:
         """Entries of X."""
         return self.X.size
+
+    @cached_property
+    def keep(self) -> bool:
+        """Whether there is memory for float32 copies."""
+        return (12 if self.narrow else 4) * self.shape[0] * self.shape[1] <= self.memory
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of a block's rows, scores and probabilities."""
+        if self.keep:
+            return min(max(self.X.nbytes, LEAST_DENSE_BYTES), MOST_DENSE_BYTES)
+        return int(np.clip(SCARCE_SHARE * self.memory, SCARCE_DENSE_BYTES, MOST_DENSE_BYTES))
 
     @property
     def narrow(self) -> bool:
@@ -169,11 +242,13 @@ class Dense:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one row in float64."""
-        return 8 * self.shape[1]
+        """Bytes of one row beside its scores: none where blocks are views and nothing else is to fit the cache."""
+        return 0 if self._near and not self.cheap_single else 8 * self.shape[1]
 
-    def block(self, rows: slice, dtype=np.float64) -> np.ndarray | Twin:
+    def block(self, rows: slice, dtype=np.float64) -> np.ndarray | Twin | Shifted:
         """Rows of X̃, valid until this thread asks for others; not to be written to."""
+        if dtype == self.X.dtype == np.float64 and self._near:
+            return Shifted(self.X[rows], self.centre, self._factor, self.ones)
         if dtype == np.float32 and self.keep and self.narrow:
             return Twin(self._single[rows], self._single_columns[:, rows])
         return self.rows(rows, dtype)
@@ -184,8 +259,6 @@ class Dense:
             return self._single[rows]
         if self.centre is None and not self.ones and self.X.dtype == dtype:
             return self.X[rows]
-        if dtype == self.X.dtype == np.float64 and self.keep and self.X.nbytes <= DOUBLE_BYTES:
-            return self._double[rows]
         return self._fill(self.X[rows], scratch("design", (rows.stop - rows.start, self.shape[1]), dtype))
 
     def tiled(self, rows: slice) -> np.ndarray | None:
@@ -203,7 +276,7 @@ class Dense:
             return Dense(self._single[mask])
         chosen = np.flatnonzero(mask)
         out = np.empty((len(chosen), self.shape[1]), dtype)
-        for part in row_blocks(len(chosen), self.row_bytes):
+        for part in row_blocks(len(chosen), 8 * self.shape[1]):
             self._fill(self.X[chosen[part]], out[part])
         return Dense(out)
 
@@ -226,17 +299,15 @@ class Dense:
     def _single(self) -> np.ndarray:
         if self.centre is None and not self.ones and self.X.dtype == np.float32:
             return self.X
-        return self._filled(np.float32)
-
-    @cached_property
-    def _double(self) -> np.ndarray:
-        return self._filled(np.float64)
-
-    def _filled(self, dtype) -> np.ndarray:
-        out = np.empty(self.shape, dtype)
-        blocks = row_blocks(self.shape[0], self.row_bytes, SWEEP_BYTES)
+        out = np.empty(self.shape, np.float32)
+        blocks = row_blocks(self.shape[0], 8 * self.shape[1], SWEEP_BYTES)
         map_blocks(lambda rows: self._fill(self.X[rows], out[rows]), blocks)
         return out
+
+    @cached_property
+    def _near(self) -> bool:
+        """Whether columns are centred, and none has its centre so far from zero that products would drown in it."""
+        return self.centre is not None and bool(np.all(np.abs(self.centre) * self._factor <= NEAR))
 
     @cached_property
     def _single_columns(self) -> np.ndarray:
@@ -249,17 +320,23 @@ class Sparse:
     Parameters
     ----------
     X : CSR array (n, p), float64 or float32
-    keep : bool, default=True
-        Whether a float32 copy of the values may be kept.
+    memory : float, default=inf
+        Bytes for copies and buffers.
     """
 
     score_order: Literal["C", "F"] = "C"
     narrow = False
-    # Each block of a sweep adds up a gradient as large as w: few of them, and threads within.
-    block_bytes = 16 * BLOCK_BYTES
+    cheap_single = True
 
-    def __init__(self, X, *, keep: bool = True):
-        self.X, self.keep = X, keep
+    @property
+    def one_by_one(self) -> bool:
+        """Whether blocks are too much to have two of them at work; threads then share one."""
+        return not self.keep
+
+    def __init__(self, X, *, memory: float = np.inf):
+        self.X, self.memory = X, memory
+        # a float32 copy of the values, and their transpose
+        self.keep = 12 * X.nnz <= memory
         self._blocks: dict[tuple[int, int, np.dtype], SparseTwin] = {}
         self.centre, self.scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
 
@@ -274,20 +351,28 @@ class Sparse:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one row beside its scores: none, since a block is a view."""
-        return 0
+        """Bytes of one row beside its scores: none where a block is a view."""
+        return 0 if self.keep else 4 * self.X.nnz // max(self.X.shape[0], 1)
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of a block's rows, scores and probabilities."""
+        if self.keep:
+            return SPARSE_BYTES
+        return int(np.clip(SCARCE_SHARE * self.memory, SCARCE_SPARSE_BYTES, SPARSE_BYTES))
 
     def block(self, rows: slice, dtype=np.float64) -> SparseTwin:
         """Rows of X and their transpose, which float32 has in an order of its own: threads can share its columns."""
         key = rows.start, rows.stop, np.dtype(dtype)
         if key not in self._blocks:
             block = self.rows(rows, dtype)
+            transpose = _view(sparse.csc_array, (block.data, block.indices, block.indptr), block.shape[::-1])
             if dtype == np.float32 and self.keep:
-                self._blocks[key] = SparseTwin(block, block.T.tocsr())
+                self._blocks[key] = SparseTwin(block, transpose.tocsr())
             elif dtype == self.X.dtype:
-                self._blocks[key] = SparseTwin(block, block.T)
+                self._blocks[key] = SparseTwin(block, transpose)
             else:
-                return SparseTwin(block, block.T)
+                return SparseTwin(block, transpose)
         return self._blocks[key]
 
     def rows(self, rows: slice, dtype=np.float64) -> sparse.csr_array:
@@ -296,8 +381,8 @@ class Sparse:
         indptr = self.X.indptr[rows.start : rows.stop + 1]
         stored = slice(indptr[0], indptr[-1])
         values = self.X.data[stored].astype(dtype) if data is None else data[stored]
-        shape = (rows.stop - rows.start, self.shape[1])
-        return sparse.csr_array((values, self.X.indices[stored], indptr - indptr[0]), shape=shape, copy=False)
+        parts = values, self.X.indices[stored], indptr - indptr[0]
+        return _view(sparse.csr_array, parts, (rows.stop - rows.start, self.shape[1]))
 
     def tiled(self, rows: slice) -> None:
         """None: sparse rows have no tiles."""
@@ -309,3 +394,10 @@ class Sparse:
     @cached_property
     def _single(self) -> np.ndarray:
         return self.X.data.astype(np.float32)
+
+
+def _view(kind, parts: tuple[np.ndarray, np.ndarray, np.ndarray], shape: tuple[int, int]):
+    """A CSR or CSC array over arrays as they are: SciPy's constructor copies what is a small part of a larger array."""
+    view = kind(shape, dtype=parts[0].dtype)
+    view.data, view.indices, view.indptr = parts
+    return view

@@ -32,6 +32,7 @@ References
 import numpy as np
 from scipy import sparse
 
+from sksoft.objective.design import is_sparse, transposed_times
 from sksoft.objective.scores import Linear
 
 # Relative error of a term, generously: it is a sum over many products.
@@ -45,7 +46,7 @@ PRICED = 1 << 16
 def ridge_gap(point) -> float:
     """Bound F(w) − min F at `point`; nan where a coefficient has no penalty, scores are not linear, or p no simplex."""
     objective = point.objective
-    if not _provable(objective):
+    if not provable(objective):
         return float("nan")
     terms = [_main_term(objective, point.gradient)]
     if objective.scores.fit_intercept:
@@ -62,7 +63,7 @@ def bound_from(objective, gradient) -> float:
 
     Feasibility has a price proportional to the gradient in the intercepts, at the rate it had at the last point.
     """
-    if not _provable(objective):
+    if not provable(objective):
         return 0.0
     bound = _main_term(objective, gradient)
     if objective.scores.fit_intercept:
@@ -75,12 +76,12 @@ def _main_term(objective, gradient) -> float:
     return objective.penalty.conjugate(gradient)
 
 
-def _provable(objective) -> bool:
+def provable(objective) -> bool:
     """Whether all coefficients have a penalty to prove a gap with, and the link a dual on the simplex."""
     scores = objective.scores
     if not isinstance(scores, Linear) or not objective.loss.link.on_simplex:
         return False
-    return objective.penalty.n_penalised == scores.n_rows * scores.n_features
+    return objective.penalty.unpenalised(scores.n_parameters) == scores.n_rows * scores.fit_intercept
 
 
 def nearest_feasible(point, g: np.ndarray) -> tuple[float, np.ndarray]:
@@ -121,10 +122,11 @@ def _price_of_feasibility(point, g: np.ndarray) -> list[float]:
     epsilon, q = nearest_feasible(point, g)
     if epsilon == 0.0:
         return []
-    scores, strength = point.objective.scores, point.objective.penalty.strength
+    scores = point.objective.scores
     mean_x, _, target_by_x = point.objective.moments
     own, p = scores.own_classes, scores.n_features
-    w, gradient, strength = (v.reshape(scores.n_rows, -1)[:, :p] for v in (point.w, point.gradient, strength))
+    vectors = point.w, point.gradient, point.objective.penalty.strength
+    w, gradient, strength = (scores.matrix(vector)[:, :p] for vector in vectors)
     step, inner, square = max(1, PRICED // max(p, 1)), 0.0, 0.0
     for start in range(0, scores.n_rows, step):
         rows = slice(start, start + step)
@@ -148,25 +150,31 @@ def class_moments(objective) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     n_features = objective.scores.n_features
 
     def partial(block):
-        X = block.design.rows(block.rows)
-        X = X if sparse.issparse(X) else X[:, :n_features]
         weighted = block.target.weighted(block.weights)
         mean_target = np.asarray(weighted.sum(axis=0))
-        return np.asarray(X.T @ block.weights), mean_target, _targets_by_features(weighted, X)
+        if is_sparse(block.design):
+            X = block.design.rows(block.rows)
+            return X.T @ block.weights, mean_target, _targets_by_features(weighted, X)
+        X = block.X()
+        return transposed_times(X, block.weights[:, None])[0], mean_target, transposed_times(X, weighted)
 
-    return objective.batches.map_reduce(partial)
+    mean_x, mean_target, target_by_x = objective.batches.map_reduce(partial)
+    return mean_x[:n_features], mean_target, target_by_x[:, :n_features]
 
 
 def _targets_by_features(weighted, X) -> np.ndarray:
-    """weightedᵀ · X, (K, p); of two sparse matrices, a few classes at a time, since their product fills up."""
-    if not (sparse.issparse(weighted) and sparse.issparse(X)):
-        # in the order of X: SciPy would turn the larger one
-        return np.asarray((weighted.T.tocsr() if sparse.issparse(weighted) else weighted.T) @ X)
-    by_class = weighted.T.tocsr()
-    # in the integers of X, else SciPy converts all of X's
-    by_class.indices, by_class.indptr = (a.astype(X.indices.dtype) for a in (by_class.indices, by_class.indptr))
-    product = np.empty((by_class.shape[0], X.shape[1]))
+    """weightedᵀ · X, (K, p), for a sparse X; of two sparse ones a few classes at a time: their product fills up."""
+    if not sparse.issparse(weighted):
+        return np.asarray(weighted.T @ X)
+    by_class = sparse.csc_array(weighted)
+    product = np.zeros((by_class.shape[1], X.shape[1]))
     step = max(1, SPARSE_PRODUCT // X.shape[1])
     for start in range(0, len(product), step):
-        product[start : start + step] = (by_class[start : start + step] @ X).toarray()
+        edges = by_class.indptr[start : start + step + 1]
+        stored = slice(edges[0], edges[-1])
+        rows = X[by_class.indices[stored]]
+        # in the integers of X, else SciPy converts all of its own
+        places = (a.astype(X.indices.dtype) for a in (np.arange(rows.shape[0]), edges - edges[0]))
+        shares = sparse.csr_array((by_class.data[stored], *places), (len(edges) - 1, rows.shape[0]))
+        product[start : start + step] = (shares @ rows).toarray()
     return product

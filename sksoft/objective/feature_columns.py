@@ -137,7 +137,7 @@ class DenseColumns:
         def turn(rows):
             self.values[:, rows] = design.rows(rows).T
 
-        map_blocks(turn, row_blocks(design.shape[0], design.row_bytes))
+        map_blocks(turn, row_blocks(design.shape[0], 8 * design.shape[1]))
         self.parts = (self.values,)
         self._blocks = row_blocks(self.shape[0], 8 * self.shape[1], BLOCK_BYTES)
 

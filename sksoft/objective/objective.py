@@ -74,6 +74,7 @@ class Objective:
         n_scores = batches.n_samples * batches.n_classes
         toy = batches.design.size <= TOY_SIZE and n_scores < TOY_SCORES
         worthwhile = isinstance(scores, Linear) and batches.n_samples * scores.n_parameters >= ROUGH_SIZE
+        worthwhile &= batches.design.cheap_single
         self.rough = (worthwhile and not toy) if rough is None else rough
         # One decision for the whole fit, by its whole size: the blocks alone are too small to judge.
         self.backend = backend_for(0 if toy else AUTO_SIZE if self.rough and n_scores >= FEW_SCORES else n_scores)
@@ -85,9 +86,21 @@ class Objective:
     def at(self, w: np.ndarray, *, rough: bool = False) -> "Point":
         """Evaluate at w: one sweep over the rows. O(n p K)."""
         point = Point(self, w, rough)
-        proba, order = self._proba, self.batches.design.score_order
-        dtype = np.dtype(np.float32 if rough else np.float64)
+        self._kept_for = None
+        loss, *sums = self._sweep(w, np.dtype(np.float32 if rough else np.float64))
+        self._kept_for = point
+        slopes = self.scores.flat(sums)
+        del sums  # vectors may be as large as all data
+        point.value = loss + self.penalty.value(w)
+        if isinstance(self.penalty, Ridge):
+            point.gradient = self.penalty.add_hessian_product(w, slopes)  # in their place
+        else:
+            point.slopes, point.gradient = slopes, self.penalty.least(w, slopes)
+        return point
 
+    def _sweep(self, w: np.ndarray, dtype: np.dtype) -> tuple:
+        """Mean loss and the sums of its slopes at w over all rows, whose distributions are kept."""
+        proba, order = self._proba, self.batches.design.score_order
         prepared = self.scores.prepare(w, self.batches.design, dtype)
 
         def partial(block: Block):
@@ -100,15 +113,9 @@ class Objective:
                 value = self.loss.evaluate(z, block.target, block.weights, residual=z, proba=computed)
                 if kept is not None and not direct:
                     kept[...] = computed
-                return value, self.scores.adjoint(z, X)
+                return value, *self.scores.adjoint(z, X)
 
-        loss, gradient = self.batches.map_reduce(partial)
-        self._kept_for = point
-        point.value = loss + self.penalty.value(w)
-        point.gradient = self.penalty.least(w, gradient)
-        if not isinstance(self.penalty, Ridge):
-            point.slopes = gradient
-        return point
+        return self.batches.map_reduce(partial)
 
     def block_scores(self, prepared, block: Block, X) -> np.ndarray:
         """The scores of a block's rows X, offsets included, in a buffer of this thread."""
@@ -141,6 +148,11 @@ class Objective:
     def damping_scale(self):
         """Mean squares of the columns, the unit of a damping."""
         return preconditioning.column_squares(self)
+
+    def prepare_proofs(self) -> None:
+        """Compute what a gap needs, before there are other vectors as large."""
+        if isinstance(self.penalty, Ridge) and duality.provable(self):
+            self.moments  # noqa: B018  # kept from now on
 
     def bound_from(self, residual: np.ndarray) -> float:
         """About the gap of a point with this gradient; 0 where no gap is proved."""

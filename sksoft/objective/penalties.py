@@ -1,7 +1,6 @@
 """Penalties: R(w), added to the mean loss."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -13,42 +12,45 @@ PART = 1 << 15
 class Ridge:
     """R(w) = ½ Σⱼ λⱼ wⱼ².
 
+    A vector of parameters may be as large as all data: rows alike are stored once, and products made a part at a time.
+
     Parameters
     ----------
-    strength : ndarray of shape (n_parameters,), float64, non-negative
+    strength : ndarray of shape (m,), float64, non-negative
         λⱼ: 1 / (C Σᵢ sᵢ) times the parameter's penalty factor, in the units of the design's column; zero where nothing
-        is penalised (intercepts, C = ∞).
+        is penalised (intercepts, C = ∞). Of all parameters, or of one row of many alike.
     """
 
     strength: np.ndarray
 
     def conjugate(self, g) -> float:
         """Σⱼ gⱼ² / (2 λⱼ) over the parameters with a penalty: R*(g) where the others of g are 0."""
-        total = 0.0
-        for start in range(0, len(g), PART):
-            part = slice(start, start + PART)
-            strength = self.strength[part]
-            total += float(np.sum(np.divide(g[part] ** 2, strength, out=np.zeros(len(strength)), where=strength > 0.0)))
-        return 0.5 * total
+        positive = self.strength > 0.0
+        half = np.divide(0.5, self.strength, out=np.zeros_like(self.strength), where=positive)
+        return sum(float(np.vdot(part * part, np.broadcast_to(half, part.shape))) for part in self._parts(g))
 
-    @cached_property
-    def n_penalised(self) -> int:
-        """Parameters with a penalty."""
-        return int(np.count_nonzero(self.strength))
+    def unpenalised(self, n_parameters: int) -> int:
+        """How many of so many parameters have no penalty."""
+        return int(np.count_nonzero(self.strength == 0.0)) * (n_parameters // len(self.strength))
 
     def value(self, w) -> float:
-        return 0.5 * float(np.dot(self.strength * w, w))
+        return 0.5 * sum(float(np.vdot(self.strength * part, part)) for part in self._parts(w))
 
     def least(self, w, slopes) -> np.ndarray:
-        """∇(F) where the loss has these slopes."""
-        return slopes + self.strength * w
+        """∇F where the loss has these slopes."""
+        return self.add_hessian_product(w, slopes.copy())
 
     def add_hessian_product(self, v, out) -> np.ndarray:
-        """``out += Λ v``, a part at a time: a vector of parameters may be as large as all data."""
-        for start in range(0, len(v), PART):
-            part = slice(start, start + PART)
-            out[part] += self.strength[part] * v[part]
+        """``out += Λ v``."""
+        for part, target in zip(self._parts(v), self._parts(out)):
+            target += self.strength * part
         return out
+
+    def _parts(self, v):
+        """Some rows of v at a time, as views (rows, m)."""
+        matrix = v.reshape(-1, len(self.strength))
+        step = max(1, PART // len(self.strength))
+        return (matrix[start : start + step] for start in range(0, len(matrix), step))
 
 
 @dataclass(frozen=True)

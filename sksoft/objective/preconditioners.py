@@ -32,6 +32,8 @@ MISSED = 0.5
 JITTER = 1e-8
 # The same where the Gram matrix was added up in float32.
 SINGLE_JITTER = 1e-6
+# Rows of a triangle that are copied to the other at once.
+MIRRORED = 128
 # Rows pᵢ ⊗ x̃ᵢ that stand in memory at once, at least: enough for a symmetric product to run at its best.
 PRODUCT_ROWS = 1024
 
@@ -64,14 +66,14 @@ class Sample:
 
 
 def diagonal(squares: np.ndarray, penalty: np.ndarray, share: float) -> Metric:
-    """``share · squares + penalty`` where there is a penalty, else `squares`.
+    """``share · squares + penalty`` where there is a penalty, else `squares`; the penalty of one row may do for all.
 
     A pure Jacobi metric hurts on sparse data, a trace of it helps [Hsia, Chiang, Lin, ACML 2018]. Without a penalty
     there is no scale to share with, and columns of any scale must be seen.
     """
     metric = np.where(penalty > 0.0, share * squares + penalty, squares)
     metric[metric == 0.0] = 1.0
-    return lambda r: (r.reshape(penalty.shape) / metric).ravel()
+    return lambda r: (r.reshape(-1, penalty.shape[1]) / metric).ravel()
 
 
 def gram(sample: Sample, penalty: np.ndarray) -> Metric:
@@ -82,7 +84,8 @@ def gram(sample: Sample, penalty: np.ndarray) -> Metric:
     metric = _weighted_gram(sample.X, sample.spread * factor)
     if sample.diagonal is not None:
         _raise_diagonal(metric, sample.diagonal.sum(axis=0) * (1.0 if rows == 1 else factor))
-    inverse = _inverse(_safe(metric + np.diag(penalty.mean(axis=0)), sample.X.dtype))
+    np.einsum("ii->i", metric)[...] += penalty.mean(axis=0)
+    inverse = _inverse(_safe(metric, sample.X.dtype))
     unpenalised = _unpenalised(penalty)
 
     def solve(r):
@@ -126,7 +129,7 @@ def full(sample: Sample, penalty: np.ndarray) -> Metric:
     H = _binary_hessian(sample) if rows == 1 else _hessian(sample)
     if sample.diagonal is not None:
         _raise_diagonal(H, sample.diagonal.ravel())
-    H += np.diag(penalty.ravel())
+    np.einsum("ii->i", H)[...] += penalty.ravel()
     unpenalised = _unpenalised(penalty)
     if rows > 1:  # the direction that moves all classes alike has no curvature: give it some
         shared = H.reshape(rows, columns, rows, columns)
@@ -214,11 +217,17 @@ def _factor(metric: np.ndarray, jitter: float) -> np.ndarray:
 
 
 def _inverse(metric: np.ndarray) -> np.ndarray:
-    factor, info = linalg.lapack.dpotrf(metric, lower=True)
+    """The inverse of a symmetric matrix, in its place: LAPACK writes the lower triangle only."""
+    factor, info = linalg.lapack.dpotrf(metric.T, lower=True, overwrite_a=True)
     if info > 0:
         raise linalg.LinAlgError(f"The metric is not positive: its leading minor of order {info} is not.")
-    lower, _ = linalg.lapack.dpotri(factor, lower=True)
-    return np.tril(lower) + np.tril(lower, -1).T
+    inverse, _ = linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
+    for start in range(0, len(inverse), MIRRORED):
+        rows = slice(start, start + MIRRORED)
+        own = inverse[rows, rows]
+        own[...] = np.tril(own) + np.tril(own, -1).T
+        inverse[rows, start + MIRRORED :] = inverse[start + MIRRORED :, rows].T
+    return inverse
 
 
 def _unpenalised(penalty: np.ndarray) -> np.ndarray:

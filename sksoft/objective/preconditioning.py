@@ -12,7 +12,9 @@ import numpy as np
 from scipy import sparse
 
 from sksoft.kernels import splitmix
+from sksoft.kernels.blocks import row_blocks
 from sksoft.objective import preconditioners
+from sksoft.objective.design import SWEEP_BYTES
 from sksoft.objective.preconditioners import Sample
 from sksoft.objective.scores import Linear
 
@@ -30,6 +32,11 @@ JACOBI_SHARE = 0.003
 # When to climb, as a multiple of the cost of the next rung, and how often to build it again (solvers/ladder.py).
 KRONECKER_ENTRY, FULL_ENTRY, ALL_ENTRY = 1.0, 0.5, 2.0
 PATIENCE, FULL_PATIENCE = 4.0, 1.0
+
+# Rows per column that a sample may shrink to where memory is scarce, and what is never too much.
+LEAST_ROWS, LEAST_BYTES = 2, 1 << 18
+# Copies of its matrix that stand in memory while a preconditioner is built.
+GRAM_COPIES, KRONECKER_COPIES, FULL_COPIES = 2, 6, 3
 
 # Operations a second of the reference core: products, symmetric products, factorisations, eigenvalues.
 PRODUCT_RATE, SYRK_RATE, CHOLESKY_RATE, INVERSE_RATE, EIGEN_RATE = 60e9, 90e9, 120e9, 30e9, 12e9
@@ -56,37 +63,53 @@ def product_cost(objective, share: float = 1.0) -> float:
 
 
 def rungs(objective) -> list[Rung]:
-    """The ladder: Gram, Kronecker, full for dense linear scores; diagonal for sparse ones; none otherwise."""
+    """The ladder: Gram, Kronecker, full for dense linear scores; diagonal for sparse ones, or little memory."""
     scores, design = objective.scores, objective.batches.design
     if not isinstance(scores, Linear):
         return [Rung(lambda curvature: np.copy, cost=0.0, entry=0.0, patience=np.inf)]
+    by_column = Rung(_diagonal, cost=product_cost(objective), entry=0.0, patience=np.inf)
     if sparse.issparse(design.X) or scores.n_columns > GRAM_COLUMNS:
-        return [Rung(_diagonal, cost=product_cost(objective), entry=0.0, patience=np.inf)]
-    m, c, K = min(objective.batches.n_samples, _gram_rows(scores)), scores.n_columns, scores.n_rows
-    d = c * K
-    gram_cost = m * c**2 / SYRK_RATE + c**3 / INVERSE_RATE
-    ladder = [Rung(partial(_from_sample, preconditioners.gram), cost=gram_cost, entry=0.0, patience=PATIENCE)]
-    if K > 1:
+        return [by_column]
+    n, K, c = objective.batches.n_samples, scores.n_rows, scores.n_columns
+    ladder = []
+
+    def fits(rows: int, entries: int) -> bool:
+        """Whether there is memory for a sample of so many rows and matrices of so many entries."""
+        return _sample_bytes(objective, rows) + 8 * entries <= max(design.memory, LEAST_BYTES)
+
+    m, d = min(n, _gram_rows(objective)), c * K
+    if fits(min(m, LEAST_ROWS * c), GRAM_COPIES * c**2):
+        cost = m * c**2 / SYRK_RATE + c**3 / INVERSE_RATE
+        ladder.append(Rung(partial(_from_sample, preconditioners.gram), cost, entry=0.0, patience=PATIENCE))
+    if K > 1 and fits(min(m, LEAST_ROWS * c), KRONECKER_COPIES * c**2):
         cost = m * (c**2 + K**2) / SYRK_RATE + 4.0 * (c**3 + K**3) / EIGEN_RATE
         ladder.append(Rung(partial(_from_sample, preconditioners.kronecker), cost, KRONECKER_ENTRY, PATIENCE))
-    if d <= FULL_PARAMETERS:
-        n, few = objective.batches.n_samples, _full_rows(objective)
-        for rows, entry in ((few, FULL_ENTRY), (n, ALL_ENTRY)) if few < n else ((n, FULL_ENTRY),):
+    few = _full_rows(objective)
+    for rows, entry in ((few, FULL_ENTRY), (n, ALL_ENTRY)) if few < n else ((n, FULL_ENTRY),):
+        if d <= FULL_PARAMETERS and fits(rows, FULL_COPIES * d**2):
             cost = rows * (d**2 + K * c**2) / SYRK_RATE + PER_ENTRY * rows * d + d**3 / CHOLESKY_RATE + 3e-9 * d**2
             ladder.append(Rung(partial(_full, rows), cost, entry, FULL_PATIENCE))
-    return ladder
+    return ladder or [by_column]
 
 
 def column_squares(objective):
-    """Weighted mean squares of the columns in the layout of w; 1 for intercepts, and for scores that are not linear."""
+    """Weighted mean squares of the columns, a row of W; 1 for intercepts, and for scores that are not linear."""
     scores = objective.scores
     if not isinstance(scores, Linear):
         return 1.0
-    return scores.pack(_squares(objective.batches, objective.batches.weights)[: scores.n_features], 1.0)
+    return scores.one_row.pack(_squares(objective.batches, objective.batches.weights)[: scores.n_features], 1.0)
 
 
-def _gram_rows(scores) -> int:
-    return max(GRAM_ROWS, 4 * scores.n_columns)
+def _sample_bytes(objective, rows: int) -> int:
+    """Bytes of a sample of so many rows, its distributions and its weighted copy."""
+    return rows * (2 * objective.scores.n_columns + objective.batches.n_classes) * objective.product_dtype.itemsize
+
+
+def _gram_rows(objective) -> int:
+    """Fewer where memory is scarce."""
+    columns = objective.scores.n_columns
+    affordable = max(objective.batches.design.memory, LEAST_BYTES) / _sample_bytes(objective, 1)
+    return int(min(max(GRAM_ROWS, 4 * columns), max(affordable, LEAST_ROWS * columns)))
 
 
 def _full_rows(objective) -> int:
@@ -107,24 +130,30 @@ def _diagonal(curvature):
     squares[: scores.n_features] = _squares(curvature.batches, spread)[: scores.n_features]
     if scores.fit_intercept:
         squares[-1] = spread.sum()
-    penalty = objective.penalty.strength.reshape(scores.n_rows, scores.n_columns)
-    return preconditioners.diagonal(np.broadcast_to(squares, penalty.shape), penalty, JACOBI_SHARE)
+    return preconditioners.diagonal(squares, objective.penalty.strength.reshape(-1, len(squares)), JACOBI_SHARE)
 
 
 def _squares(batches, weights) -> np.ndarray:
     """Σ weightᵢ x̃ᵢ² by column."""
 
+    design = batches.design
+    dtype = np.float32 if design.X.dtype == np.float32 else np.float64
+
     def partial_sum(block):
-        X = block.design.rows(block.rows, np.float32 if block.design.X.dtype == np.float32 else np.float64)
-        squares = sparse.csr_array((X.data**2, X.indices, X.indptr), X.shape) if sparse.issparse(X) else X * X
-        return (np.asarray(squares.T @ weights[block.rows]).ravel(),)
+        if sparse.issparse(design.X):
+            X = design.rows(block.rows, dtype)
+            return (sparse.csr_array((X.data**2, X.indices, X.indptr), X.shape).T @ weights[block.rows],)
+        rows, start = block.rows, block.rows.start
+        parts = row_blocks(rows.stop - start, 8 * design.shape[1], SWEEP_BYTES)
+        wholes = (slice(start + part.start, start + part.stop) for part in parts)
+        return (sum(weights[part] @ np.square(design.rows(part, dtype)) for part in wholes),)
 
     return batches.map_reduce(partial_sum)[0]
 
 
 def _from_sample(build, curvature):
     """Build from rows drawn alike from those that are active."""
-    n, wanted = curvature.batches.n_samples, _gram_rows(curvature.objective.scores)
+    n, wanted = curvature.batches.n_samples, _gram_rows(curvature.objective)
     chances = np.full(n, wanted / n)
     return build(_drawn(curvature, chances), _penalty(curvature.objective))
 
@@ -140,7 +169,7 @@ def _full(wanted: int, curvature):
 
 
 def _penalty(objective) -> np.ndarray:
-    return objective.penalty.strength.reshape(objective.scores.n_rows, objective.scores.n_columns)
+    return objective.scores.matrix(objective.penalty.strength)
 
 
 def _drawn(curvature, chances: np.ndarray) -> Sample:

@@ -15,6 +15,7 @@ References
 .. [2] Bareilles, Iutzeler, Malick, "Newton acceleration on manifolds identified by proximal gradient methods",
    Math. Program. 200, 2023, algorithm 1.
 .. [3] Jaakkola, Jordan, "Bayesian parameter estimation via variational methods", Stat. Comput. 10, 2000.
+.. [4] Böhning, "Multinomial logistic regression algorithm", Ann. Inst. Stat. Math. 44, 1992, theorem 2.
 """
 
 import numpy as np
@@ -82,14 +83,20 @@ class QuadraticModel:
     def at(cls, point, mask: np.ndarray, caution: float = 0.0) -> "QuadraticModel":
         """The model at a point of an objective, on the coordinates of a mask over the flat w.
 
-        `caution` from 0 to 1 leads from the Hessian to a curvature whose steps do not overshoot.
+        `caution` from 0 to 1 leads from the Hessian to a curvature whose steps do not overshoot; above 1 the curvature
+        is that of uniform distributions times what makes it a bound of every other ([4]_).
         """
         objective = point.objective
         with objective.backend():
             everything = objective.all_proba(point)
             proba, scale = objective.loss.link.tilted(everything)
         weights = objective.batches.weights if scale is None else objective.batches.weights * scale
-        if caution > 0.0:
+        if caution > 1.0:
+            n_classes = proba.shape[1]
+            proba = np.full_like(proba, 1.0 / n_classes)
+            # no Jacobian exceeds that of softmax, ½, or of sparse links, 1; here it is 1 / K
+            weights = objective.batches.weights * n_classes * (0.5 if scale is None else 1.0)
+        elif caution > 0.0:
             weights = weights * careful(everything, objective.batches.target) ** caution
         members = Members.of(mask, objective.scores.n_rows)
         own = np.ascontiguousarray(proba[:, objective.scores.own_classes].T, dtype=np.float64)

@@ -5,13 +5,14 @@ Each offers, for a block X of n rows (w, v flat float64 vectors of length ``n_pa
     prepare(w, design, dtype)   w as the next two want it, once for all blocks of a sweep
     scores(w, X, out)           z(w), w prepared, written to out (n, K) and returned
     tangent(v, X, out)          dz/dw · v, v prepared, written to out (n, K) and returned
-    adjoint(g, X)               (dz/dw)ᵀ g, (n_parameters,)
+    adjoint(g, X)               (dz/dw)ᵀ g, as a tuple of fresh arrays that add up over blocks
+    flat(sums)                  such sums as a vector (n_parameters,): once for all blocks
 
-with ⟨tangent(v), g⟩ = ⟨v, adjoint(g)⟩, computed in the precision of X. Both maps here are linear in w, so ``tangent``
-is ``scores``. X is a block of a design (``objective/design.py``).
+with ⟨tangent(v), g⟩ = ⟨v, flat(adjoint(g))⟩, computed in the precision of X. Both maps here are linear in w, so
+``tangent`` is ``scores``. X is a block of a design (``objective/design.py``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -57,6 +58,15 @@ class Linear:
     def n_parameters(self) -> int:
         return self.n_rows * self.n_columns
 
+    @property
+    def one_row(self) -> "Linear":
+        """Of the same columns, with one row of W: for what all rows have alike."""
+        return replace(self, n_classes=2)
+
+    def matrix(self, vector) -> np.ndarray:
+        """A vector of all parameters, or of one row that all have alike, as rows of W: a view, not to be written to."""
+        return np.broadcast_to(vector.reshape(-1, self.n_columns), (self.n_rows, self.n_columns))
+
     def spread(self, per_feature) -> np.ndarray:
         """All parameters: `per_feature`, (p,) or (rows, p), at coefficients, and 0 at intercepts."""
         return self.pack(per_feature, 0.0)
@@ -96,15 +106,13 @@ class Linear:
     def tangent(self, prepared, X, out) -> np.ndarray:
         return self.scores(prepared, X, out)
 
-    def adjoint(self, g, X) -> np.ndarray:
+    def adjoint(self, g, X) -> tuple[np.ndarray, ...]:
         g = g[:, self.own_classes]
-        if not is_sparse(X):
-            return transposed_times(X, g).ravel()
-        out = np.empty((self.n_rows, self.n_columns))
-        out[:, : self.n_features] = transposed_times(X, g)
-        if self.fit_intercept:
-            out[:, self.n_features] = g.sum(axis=0)
-        return out.ravel()
+        product = transposed_times(X, g)
+        return (product, g.sum(axis=0)) if is_sparse(X) and self.fit_intercept else (product,)
+
+    def flat(self, sums) -> np.ndarray:
+        return self.pack(*sums) if len(sums) > 1 else sums[0].ravel()
 
 
 @dataclass(frozen=True)
@@ -125,5 +133,8 @@ class Temperature:
     def tangent(self, prepared, X, out) -> np.ndarray:
         return np.multiply(prepared, X, out=out)
 
-    def adjoint(self, g, X) -> np.ndarray:
-        return np.array([np.vdot(g, X)])
+    def adjoint(self, g, X) -> tuple[np.ndarray, ...]:
+        return (np.array([np.vdot(g, X)]),)
+
+    def flat(self, sums) -> np.ndarray:
+        return sums[0]

@@ -5,6 +5,9 @@ from typing import Literal
 
 import numpy as np
 
+# Objectives are means over rows: of this, nothing is left to gain. Losses of sparse links do reach 0.
+NOTHING = 1e-24
+
 Reason = Literal["tolerance", "precision", "bound", "max_iter", "callback"]
 
 

@@ -53,8 +53,8 @@ class Step:
         Hessian products used.
     exact : bool
         Whether the accuracy asked for was reached: not where a flat direction or the budget ended it early.
-    remainder : ndarray
-        −g − H d: minus the gradient to be expected after the step.
+    left : float
+        The measure of −g − H d, minus the gradient to be expected after the step.
     """
 
     d: np.ndarray
@@ -64,7 +64,7 @@ class Step:
     residual: float
     products: int
     exact: bool
-    remainder: np.ndarray
+    left: float
 
 
 def newton_step(
@@ -77,6 +77,7 @@ def newton_step(
     most: float = np.inf,
     fine: float = 0.0,
     settled: Callable[[np.ndarray, float], bool] = lambda residual, decrease: False,
+    measure: Callable[[np.ndarray], float] = lambda residual: float(np.linalg.norm(residual)),
     max_products: int = MAX_PRODUCTS,
 ) -> Step:
     """Solve H d = −gradient.
@@ -94,6 +95,8 @@ def newton_step(
         A bound on the decrease there can be.
     fine : float
     settled : (r, q) → bool
+    measure : r → float
+        Of what a residual leaves to do.
     max_products : int
 
     Returns
@@ -102,7 +105,8 @@ def newton_step(
     """
     d = np.zeros_like(gradient)
     residual = -gradient
-    search = precondition(residual).copy()  # which may be the residual itself
+    search = precondition(residual)
+    search = search.copy() if np.may_share_memory(search, residual) else search
     rz = start = length_in_metric = float(residual @ search)
     eta = forcing(start) if callable(forcing) else forcing
     decrease, gain, products, flat = 0.0, 0.0, 0, False
@@ -135,4 +139,5 @@ def newton_step(
     if not np.isfinite(decrement):
         raise ValueError("A Newton step is not finite. Scale the features and the weights.")
     reached = max(eta, FLAT_RESIDUAL) if flat else eta
-    return Step(d, decrement, decrease, start, max(rz, 0.0), products, rz <= reached**2 * start, residual)
+    exact = rz <= reached**2 * start
+    return Step(d, decrement, decrease, start, max(rz, 0.0), products, exact, measure(residual))

@@ -24,7 +24,7 @@ class Damping:
     Parameters
     ----------
     scale : ndarray or float
-        The diagonal D.
+        The diagonal D, or so much of it that repeated it is all.
     """
 
     def __init__(self, scale):
@@ -35,10 +35,10 @@ class Damping:
         """v → H v + μ D v."""
         if self.strength == 0.0:
             return product
-        strength, scale = self.strength, self.scale
+        strength = self.strength
 
         def damped(v):
-            result, addition = product(v), scale * v
+            result, addition = product(v), self._scaled(v)
             addition *= strength
             result += addition
             return result
@@ -47,10 +47,14 @@ class Damping:
 
     def follow(self, t: float, d, decrement: float, gain_share: float) -> None:
         """Adapt μ to a step of length t along d that gained `gain_share` of what the model predicted."""
-        h = decrement / max(float(np.dot(self.scale * d, d)), np.finfo(float).tiny)
+        h = decrement / max(float(np.dot(self._scaled(d), d)), np.finfo(float).tiny)
         if t < SHORT_STEP:
             self.strength = min(LARGEST, max(GROWTH * self.strength, SHARE_OF_CURVATURE * h * (1.0 / t - 1.0)))
         elif t == 1.0 and gain_share > 0.7:
             self.strength *= 0.1 if gain_share > 0.9 else 0.3
         if self.strength < NEGLIGIBLE * h:
             self.strength = 0.0
+
+    def _scaled(self, v) -> np.ndarray:
+        """D v."""
+        return (v.reshape(-1, np.size(self.scale)) * self.scale).ravel()

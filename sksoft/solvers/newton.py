@@ -23,7 +23,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sksoft.solvers.certificate import Certificate, Reason, Solution
+from sksoft.solvers.certificate import NOTHING, Certificate, Reason, Solution
 from sksoft.solvers.conjugate_gradients import Step, newton_step
 from sksoft.solvers.damping import Damping
 from sksoft.solvers.ladder import Ladder, Rung
@@ -50,8 +50,6 @@ CURVED = 100.0
 VALUE_RESOLUTION, ROUGH_RESOLUTION = 1e-13, 1e-7
 # A bound below this share of F that no step improves is the limit of float64, not a failure.
 PRECISION_LIMIT = 1e-9
-# Objectives are means over rows: of this, nothing is left to gain. Losses of sparse links do reach 0.
-NOTHING = 1e-24
 # A full step that leaves more than the one share of the bound, and should have left less than the other share of what
 # it left, was steered by rough products.
 STAGNATION, MISLED = 0.5, 0.1
@@ -153,7 +151,9 @@ def newton_cg(
     -------
     solution : Solution
     """
-    return _Run(objective, w, tol, max_iter, sketch, callback, ladder).solve()
+    run = _Run(objective, w, tol, max_iter, sketch, callback, ladder)
+    del w  # vectors may be as large as all data
+    return run.solve()
 
 
 class _Run:
@@ -209,7 +209,7 @@ class _Run:
             if last:
                 stopped_by = "tolerance"
                 break
-            del step, trial  # their vectors may be as large as all data
+            del step, trial
         if stop:
             stopped_by = "callback"
         return self._solution(stopped_by)
@@ -252,6 +252,7 @@ class _Run:
         curvature = self.point.curvature(threshold)
         metric = self.ladder.metric(curvature)
         accuracy.setdefault("max_products", self.ladder.allowance(curvature.work))
+        accuracy["measure"] = self.objective.bound_from
         step = newton_step(damped(curvature.product), metric, self.point.gradient, **accuracy)
         self.ladder.charge(step.products, curvature.work)
         self.n_products += step.products
@@ -274,6 +275,7 @@ class _Run:
             if trial.value <= value - SUFFICIENT_DECREASE * t * step.decrement + 1e-2 * resolution:
                 return trial, t
             t *= float(np.clip(t * step.decrement / (2.0 * excess), 0.1, 0.5)) if np.isfinite(excess) else 0.1
+            del trial
         return None, 0.0
 
     def _more_precise(self) -> bool:
@@ -314,7 +316,7 @@ class _Run:
         """Whether a full step led nowhere although by its products it should have."""
         if np.isnan(bound):
             return _norm(trial) > _norm(self.point)
-        return bound > STAGNATION * self.bound and self.objective.bound_from(step.remainder) < MISLED * bound
+        return bound > STAGNATION * self.bound and step.left < MISLED * bound
 
     def _solution(self, stopped_by: Reason) -> Solution:
         if self.point.rough and not self.sketch:  # whatever is reported holds in float64

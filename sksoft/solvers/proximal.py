@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sksoft.solvers.certificate import Certificate, Reason, Solution
+from sksoft.solvers.certificate import NOTHING, Certificate, Reason, Solution
 
 SUFFICIENT_DECREASE = 1e-4
 MAX_BACKTRACKS = 40
@@ -31,6 +31,8 @@ SMALLEST_SET, GROWTH = 1000, 2
 LOOSEST, TIGHTEST = 1e-2, 1e-4
 # A model that promises more than this share of F is not to be trusted to the end.
 FAR = 1e-2
+# The caution of a curvature that bounds every other.
+BOUNDED = 2.0
 # A decrease below this share of F drowns in the rounding of F.
 VALUE_RESOLUTION = 1e-13
 # A bound below this share of F that no step improves is the limit of float64, not a failure.
@@ -61,7 +63,10 @@ class Point(Protocol):
         ...
 
     def model(self, mask: np.ndarray, caution: float) -> Model:
-        """The model on the coordinates of a mask, from Newton's to one whose steps do not overshoot at caution 1."""
+        """The model on the coordinates of a mask, from Newton's to one whose steps do not overshoot at caution 1.
+
+        At caution 2 its curvature is at least that of every point.
+        """
         ...
 
 
@@ -124,7 +129,7 @@ class _Run:
 
     @property
     def goal(self) -> float:
-        return self.tol * abs(self.point.value)
+        return max(self.tol * abs(self.point.value), NOTHING)
 
     def solve(self) -> Solution:
         stopped_by: Reason = "max_iter"
@@ -134,7 +139,7 @@ class _Run:
             stopped_by = "tolerance" if last else "max_iter"
             if self.n_iter >= self.max_iter:
                 break
-            trial = self._step(last)
+            trial = self._step(last) if self.point.value > NOTHING else None
             if trial is None:
                 stopped_by = "tolerance" if last else "precision"
                 break
@@ -164,22 +169,41 @@ class _Run:
         return penalty.joined(mask)
 
     def _step(self, last: bool) -> Point | None:
-        """The point after a step that decreases F, or None where rounding hides any progress."""
-        mask, unproved = self._working_set(), bool(np.isnan(self.bound))
-        model = self.point.model(mask, self.caution)
+        """The point after a step that decreases F, or None where rounding hides any progress.
+
+        So far off that a model's curvature is all rounding, a model leads nowhere: then one that bounds all others does.
+        """
+        mask = self._working_set()
+        for caution in (self.caution, BOUNDED):
+            target, decrease = self._minimised(mask, caution, last)
+            if decrease < -self._resolution:
+                continue
+            trial = self._line_search(target, decrease)
+            if trial is not None or decrease <= self._resolution:
+                return trial
+        return None
+
+    def _minimised(self, mask: np.ndarray, caution: float, last: bool) -> tuple[np.ndarray, float]:
+        """Where the model on a mask is least, and how far below F it is there."""
+        unproved = bool(np.isnan(self.bound))
+        model = self.point.model(mask, caution)
         decrease = model.minimise(TIGHTEST if last or unproved else self.share)
         self.n_products += model.n_sweeps + model.n_products
-        if unproved and self.caution == 0.0 and not self.point.gradient[~mask].any():
+        if unproved and caution == 0.0 and not self.point.gradient[~mask].any():
             self.stationarity = decrease  # F only decreases from here, so this holds for every later point
         self.share = float(np.clip(decrease / abs(self.point.value), TIGHTEST, LOOSEST))
         self.caution = 1.0 if decrease > FAR * abs(self.point.value) else 0.0
         target = self.point.w.copy()
         target[mask] = model.position
-        return self._line_search(target, decrease)
+        return target, decrease
+
+    @property
+    def _resolution(self) -> float:
+        """A decrease that drowns in the rounding of F."""
+        return VALUE_RESOLUTION * abs(self.point.value)
 
     def _line_search(self, target: np.ndarray, decrease: float) -> Point | None:
-        point, t = self.point, 1.0
-        resolution = VALUE_RESOLUTION * abs(point.value)
+        point, t, resolution = self.point, 1.0, self._resolution
         for _ in range(MAX_BACKTRACKS):
             trial = self.objective.at(target if t == 1.0 else point.w + t * (target - point.w))
             self.n_passes += 1
@@ -204,7 +228,7 @@ class _Run:
             certificate=certificate,
             n_iter=self.n_iter,
             n_products=self.n_products,
-            converged=certificate.bound <= limit * abs(self.point.value),
+            converged=certificate.bound <= max(limit * abs(self.point.value), NOTHING),
             stopped_by=stopped_by,
             n_passes=float(self.n_passes),
         )

@@ -30,15 +30,16 @@ def test_standardised_columns_have_weighted_mean_zero_and_mean_square_one(rng):
 def test_without_an_intercept_nothing_is_centred(rng):
     X = rng.normal(size=(50, 3)) + 4.0
     design = Dense.standardised(X, np.ones(50), intercept=False)
-    np.testing.assert_allclose(design.block(slice(10, 20)) * design.scale, X[10:20], rtol=1e-12)
+    np.testing.assert_allclose(design.rows(slice(10, 20)) * design.scale, X[10:20], rtol=1e-12)
     assert design.shape == (50, 3)
 
 
-@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("centre", [3.0, 1e3], ids=["near", "far"])
+@pytest.mark.parametrize("memory", [np.inf, 0.0])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_products_are_those_of_the_matrix_whatever_is_kept(rng, keep, dtype):
-    X = rng.normal(size=(60, 5)) + 1e3
-    design = Dense.standardised(X, np.ones(60), intercept=True, keep=keep)
+def test_products_are_those_of_the_matrix_whatever_is_kept(rng, memory, dtype, centre):
+    X = rng.normal(size=(60, 5)) + centre
+    design = Dense.standardised(X, np.ones(60), intercept=True, memory=memory)
     matrix, g = rng.normal(size=(3, 6)).astype(dtype), rng.normal(size=(20, 3)).astype(dtype)
     full = np.column_stack([(X - design.centre) / design.scale, np.ones(60)])[20:40]
     block = design.block(slice(20, 40), dtype)
@@ -52,10 +53,10 @@ def test_products_are_those_of_the_matrix_whatever_is_kept(rng, keep, dtype):
 
 
 @pytest.mark.parametrize("given", [np.float32, np.float64])
-@pytest.mark.parametrize("keep", [True, False])
-def test_sparse_blocks_are_the_rows(rng, given, keep):
+@pytest.mark.parametrize("memory", [np.inf, 0.0])
+def test_sparse_blocks_are_the_rows(rng, given, memory):
     dense = np.where(rng.uniform(size=(40, 6)) < 0.4, rng.normal(size=(40, 6)), 0.0).astype(given)
-    design = Sparse(sparse.csr_array(dense), keep=keep)
+    design = Sparse(sparse.csr_array(dense), memory=memory)
     for dtype in (np.float32, np.float64):
         block = design.block(slice(5, 30), dtype)
         assert block.dtype == dtype

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from sksoft.kernels.blocks import map_blocks, row_blocks
+from sksoft.kernels.blocks import fold_blocks, row_blocks
 from sksoft.objective.design import Dense, Sparse
 from sksoft.objective.targets import Target
 
@@ -97,12 +97,19 @@ class InMemory:
         ]
 
     def map_reduce(self, partial: Callable[[Block], tuple]) -> tuple:
-        """Add up ``partial(block)`` over all blocks, entry by entry, in block order and in float64."""
-        return tuple(_sum_in_order(entries) for entries in zip(*map_blocks(partial, self.blocks)))
+        """Add up ``partial(block)`` over all blocks, entry by entry, in block order and in float64, in fresh arrays."""
+        totals: list = []
 
+        def add(parts):
+            if not totals:
+                totals.extend(p.astype(np.float64) if getattr(p, "dtype", None) == np.float32 else p for p in parts)
+                return
+            for i, part in enumerate(parts):
+                totals[i] += part
 
-def _sum_in_order(entries):
-    total = entries[0].astype(np.float64) if getattr(entries[0], "dtype", None) == np.float32 else entries[0]
-    for entry in entries[1:]:
-        total = total + entry
-    return total
+        if self.design.one_by_one:
+            for block in self.blocks:
+                add(partial(block))
+        else:
+            fold_blocks(partial, self.blocks, add)
+        return tuple(totals)
