@@ -27,12 +27,13 @@ from sksoft.kernels.sweeps import tiles_of
 
 # Blocks of a sweep that reads X once: they fit the second cache.
 SWEEP_BYTES = 1 << 19
-# Blocks of dense rows: as large as X itself, within limits. Blocks of sparse rows: each adds up a gradient as large as
-# w, so they are few, and threads work within.
-LEAST_DENSE_BYTES, MOST_DENSE_BYTES = 5 << 19, 2 * BLOCK_BYTES
+# Blocks of dense rows, of whose two matrices of scores each is at most this share of X; blocks of sparse rows: each
+# adds up a gradient as large as w, so they are few, and threads work within.
+DENSE_BYTES, SCORES_SHARE = 2 * BLOCK_BYTES, 0.25
 SPARSE_BYTES = 16 * BLOCK_BYTES
+LEAST_ROWS = 1024
 # Where memory has no room for copies, a block is this share of it, and at least as large as that.
-SCARCE_SHARE, SCARCE_DENSE_BYTES, SCARCE_SPARSE_BYTES = 0.25, 1 << 17, BLOCK_BYTES
+SCARCE_SHARE, SCARCE_DENSE_BYTES, SCARCE_SPARSE_BYTES = 0.25, 1 << 17, 1 << 21
 # Centres up to so many scales from zero cost a product with X as it stands 5 of its 53 bits.
 NEAR = 32.0
 # Columns up to which a second copy column by column, and a third in tiles, make products faster.
@@ -223,12 +224,15 @@ class Dense:
         """Whether there is memory for float32 copies."""
         return (12 if self.narrow else 4) * self.shape[0] * self.shape[1] <= self.memory
 
-    @property
-    def block_bytes(self) -> int:
-        """Bytes of a block's rows, scores and probabilities."""
+    def grid(self, n_classes: int) -> list[slice]:
+        """The rows of each block of a sweep, with two float64 matrices of scores beside them."""
+        score_bytes = 16 * n_classes
+        row_bytes = self.row_bytes + score_bytes
         if self.keep:
-            return min(max(self.X.nbytes, LEAST_DENSE_BYTES), MOST_DENSE_BYTES)
-        return int(np.clip(SCARCE_SHARE * self.memory, SCARCE_DENSE_BYTES, MOST_DENSE_BYTES))
+            share = 2.0 * SCORES_SHARE * self.X.nbytes / score_bytes
+            return row_blocks(self.shape[0], row_bytes, min(DENSE_BYTES, max(LEAST_ROWS, int(share)) * row_bytes))
+        scarce = int(np.clip(SCARCE_SHARE * self.memory, SCARCE_DENSE_BYTES, DENSE_BYTES))
+        return row_blocks(self.shape[0], row_bytes, scarce)
 
     @property
     def narrow(self) -> bool:
@@ -354,12 +358,11 @@ class Sparse:
         """Bytes of one row beside its scores: none where a block is a view."""
         return 0 if self.keep else 4 * self.X.nnz // max(self.X.shape[0], 1)
 
-    @property
-    def block_bytes(self) -> int:
-        """Bytes of a block's rows, scores and probabilities."""
-        if self.keep:
-            return SPARSE_BYTES
-        return int(np.clip(SCARCE_SHARE * self.memory, SCARCE_SPARSE_BYTES, SPARSE_BYTES))
+    def grid(self, n_classes: int) -> list[slice]:
+        """The rows of each block of a sweep, with two float64 matrices of scores beside them."""
+        scarce = int(np.clip(SCARCE_SHARE * self.memory, SCARCE_SPARSE_BYTES, SPARSE_BYTES))
+        row_bytes = self.row_bytes + 16 * n_classes
+        return row_blocks(self.shape[0], row_bytes, SPARSE_BYTES if self.keep else scarce)
 
     def block(self, rows: slice, dtype=np.float64) -> SparseTwin:
         """Rows of X and their transpose, which float32 has in an order of its own: threads can share its columns."""

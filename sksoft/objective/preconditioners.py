@@ -35,7 +35,7 @@ SINGLE_JITTER = 1e-6
 # Rows of a triangle that are copied to the other at once.
 MIRRORED = 128
 # Rows pᵢ ⊗ x̃ᵢ that stand in memory at once, at least: enough for a symmetric product to run at its best.
-PRODUCT_ROWS = 1024
+PRODUCT_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def _weighted_gram(X, weights: np.ndarray) -> np.ndarray:
     """Σ weightᵢ x̃ᵢ x̃ᵢᵀ in float64, added up in the precision of X."""
     root = np.sqrt(weights).astype(X.dtype)[:, None]
     total = np.zeros((X.shape[1], X.shape[1]))
-    step = max(4 * PRODUCT_ROWS, X.shape[1])
+    step = max(8 * PRODUCT_ROWS, X.shape[1])
     for start in range(0, len(X), step):
         rows = slice(start, start + step)
         total += _gram_of(X[rows] * root[rows])

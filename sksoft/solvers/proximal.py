@@ -171,7 +171,7 @@ class _Run:
     def _step(self, last: bool) -> Point | None:
         """The point after a step that decreases F, or None where rounding hides any progress.
 
-        So far off that a model's curvature is all rounding, a model leads nowhere: then one that bounds all others does.
+        Where the point is so far off that a model's curvature is all rounding, one that bounds all others is next.
         """
         mask = self._working_set()
         for caution in (self.caution, BOUNDED):

@@ -187,7 +187,7 @@ def test_blocks_and_threads_give_the_same_bits(rng, kind, monkeypatch):
             return point.value, point.gradient, point.hessian_product(w)
 
     monkeypatch.setattr("sksoft.kernels.blocks.row_blocks.__defaults__", (1 << 15,))
-    monkeypatch.setattr(f"sksoft.objective.design.{kind.capitalize()}.block_bytes", 1 << 15)
+    monkeypatch.setattr(f"sksoft.objective.design.{kind.upper()}_BYTES", 1 << 15)
     one = evaluate(1)
     for n_threads in (2, 7):
         for a, b in zip(one, evaluate(n_threads)):

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from sksoft.kernels.blocks import fold_blocks, row_blocks
+from sksoft.kernels.blocks import fold_blocks
 from sksoft.objective.design import Dense, Sparse
 from sksoft.objective.targets import Target
 
@@ -83,8 +83,7 @@ class InMemory:
 
     @cached_property
     def blocks(self) -> list[Block]:
-        """The grid: so many bytes of rows, scores and probabilities a block as the design wants."""
-        row_bytes = self.design.row_bytes + 16 * self.n_classes
+        """The rows as the design's grid cuts them."""
         return [
             Block(
                 rows,
@@ -93,7 +92,7 @@ class InMemory:
                 self.weights[rows],
                 None if self.offset is None else self.offset[rows],
             )
-            for rows in row_blocks(self.n_samples, row_bytes, self.design.block_bytes)
+            for rows in self.design.grid(self.n_classes)
         ]
 
     def map_reduce(self, partial: Callable[[Block], tuple]) -> tuple:
