@@ -208,6 +208,7 @@ class Dense:
         return self.X.shape[0], self.X.shape[1] + self.ones
 
     one_by_one = False
+    double_losses = False
 
     @property
     def cheap_single(self) -> bool:
@@ -331,6 +332,8 @@ class Sparse:
     score_order: Literal["C", "F"] = "C"
     narrow = False
     cheap_single = True
+    # Losses are little work beside sparse products: in float64 whatever these are in, they are compiled only once.
+    double_losses = True
 
     @property
     def one_by_one(self) -> bool:

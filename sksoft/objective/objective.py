@@ -100,19 +100,24 @@ class Objective:
 
     def _sweep(self, w: np.ndarray, dtype: np.dtype) -> tuple:
         """Mean loss and the sums of its slopes at w over all rows, whose distributions are kept."""
-        proba, order = self._proba, self.batches.design.score_order
-        prepared = self.scores.prepare(w, self.batches.design, dtype)
+        proba, design = self._proba, self.batches.design
+        prepared = self.scores.prepare(w, design, dtype)
 
         def partial(block: Block):
             with self.backend():
                 X = block.X(dtype)
-                z = self.block_scores(prepared, block, X)
+                z = residual = self.block_scores(prepared, block, X)
+                if design.double_losses and dtype == np.float32:
+                    residual = scratch("residual", z.shape)
+                    residual[...] = z
                 kept = None if proba is None else proba[block.rows]
-                direct = kept is None or kept.dtype == dtype
-                computed = kept if direct else scratch("proba", z.shape, dtype, order)
-                value = self.loss.evaluate(z, block.target, block.weights, residual=z, proba=computed)
+                direct = kept is None or kept.dtype == residual.dtype
+                computed = kept if direct else scratch("proba", z.shape, residual.dtype, design.score_order)
+                value = self.loss.evaluate(residual, block.target, block.weights, residual=residual, proba=computed)
                 if kept is not None and not direct:
                     kept[...] = computed
+                if residual is not z:
+                    z[...] = residual
                 return value, *self.scores.adjoint(z, X)
 
         return self.batches.map_reduce(partial)
