@@ -586,10 +586,12 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             )
         elif not self.converged_:
             share = self.bound_ / max(self.objective_, np.finfo(float).tiny)
+            distance = f"a {self.certificate_} bound of {share:.3g} of the objective, above tol={self.tol:g}"
+            if not np.isfinite(share):
+                distance = f"an objective of {self.objective_:.3g} and no bound on its distance from the minimum"
             remedy = "use a finite C" if np.isinf(self.C) else f"lower C={self.C:g}"
             message = (
-                f"SoftmaxRegression stopped by {self.stopped_by_} after {self.n_iter_} iterations with a"
-                f" {self.certificate_} bound of {share:.3g} of the objective, above tol={self.tol:g}."
+                f"SoftmaxRegression stopped by {self.stopped_by_} after {self.n_iter_} iterations with {distance}."
                 f" Raise max_iter={self.max_iter}, scale the features, or {remedy}."
             )
         if message:

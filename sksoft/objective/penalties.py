@@ -1,6 +1,7 @@
 """Penalties: R(w), added to the mean loss."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -25,9 +26,12 @@ class Ridge:
 
     def conjugate(self, g) -> float:
         """Σⱼ gⱼ² / (2 λⱼ) over the parameters with a penalty: R*(g) where the others of g are 0."""
-        positive = self.strength > 0.0
-        half = np.divide(0.5, self.strength, out=np.zeros_like(self.strength), where=positive)
-        return sum(float(np.vdot(part * part, np.broadcast_to(half, part.shape))) for part in self._parts(g))
+        return sum(float(np.sum((part * part) @ self._half_inverse)) for part in self._parts(g))
+
+    @cached_property
+    def _half_inverse(self) -> np.ndarray:
+        """1 / (2 λ), 0 where nothing is penalised."""
+        return np.divide(0.5, self.strength, out=np.zeros_like(self.strength), where=self.strength > 0.0)
 
     def unpenalised(self, n_parameters: int) -> int:
         """How many of so many parameters have no penalty."""

@@ -89,7 +89,7 @@ def gram(sample: Sample, penalty: np.ndarray) -> Metric:
     unpenalised = _unpenalised(penalty)
 
     def solve(r):
-        return _centred(r.reshape(rows, columns) @ inverse, unpenalised).ravel()
+        return _centre(r.reshape(rows, columns) @ inverse, unpenalised).ravel()
 
     return solve
 
@@ -117,8 +117,8 @@ def kronecker(sample: Sample, penalty: np.ndarray) -> Metric:
     unpenalised = _unpenalised(penalty)
 
     def solve(r):
-        r = _centred(r.reshape(rows, columns), unpenalised)
-        return _centred(V @ ((V.T @ r @ Q) * inverse) @ Q.T, unpenalised).ravel()
+        r = _centre(r.reshape(rows, columns).copy(), unpenalised)
+        return _centre(V @ ((V.T @ r @ Q) * inverse) @ Q.T, unpenalised).ravel()
 
     return solve
 
@@ -133,14 +133,14 @@ def full(sample: Sample, penalty: np.ndarray) -> Metric:
     unpenalised = _unpenalised(penalty)
     if rows > 1:  # the direction that moves all classes alike has no curvature: give it some
         shared = H.reshape(rows, columns, rows, columns)
-        for column in np.flatnonzero(unpenalised):
+        for column in np.arange(columns)[unpenalised]:
             shared[:, column, :, column] += np.einsum("kk->", shared[:, column, :, column]) / rows**2
     factor = _factor(H, SINGLE_JITTER if sample.X.dtype == np.float32 else JITTER)
 
     def solve(r):
-        r = _centred(r.reshape(rows, columns), unpenalised).ravel()
-        z = linalg.cho_solve((factor, True), r, check_finite=False)
-        return _centred(z.reshape(rows, columns), unpenalised).ravel()
+        r = _centre(r.reshape(rows, columns).copy(), unpenalised).ravel()
+        z, _ = linalg.lapack.dpotrs(factor, r, lower=True, overwrite_b=True)
+        return _centre(z.reshape(rows, columns), unpenalised).ravel()
 
     return solve
 
@@ -230,14 +230,15 @@ def _inverse(metric: np.ndarray) -> np.ndarray:
     return inverse
 
 
-def _unpenalised(penalty: np.ndarray) -> np.ndarray:
-    """Which columns no class has a penalty on, (c,)."""
-    return np.all(penalty == 0.0, axis=0)
+def _unpenalised(penalty: np.ndarray) -> np.ndarray | slice:
+    """Which columns no class has a penalty on, a slice where it is the last or none."""
+    free = np.all(penalty == 0.0, axis=0)
+    return free if free[:-1].any() else slice(len(free) - int(free[-1]), None)
 
 
-def _centred(matrix: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """`matrix` with the mean over its rows taken out of some columns; as it is where it has one row."""
-    if len(matrix) > 1 and columns.any():
-        matrix = matrix.copy()
-        matrix[:, columns] -= matrix[:, columns].mean(axis=0)
+def _centre(matrix: np.ndarray, columns: np.ndarray | slice) -> np.ndarray:
+    """Take the mean over its rows out of some columns of `matrix`; leave it as it is where it has one row."""
+    if len(matrix) > 1:
+        part = matrix[:, columns]
+        matrix[:, columns] = part - np.add.reduce(part) / len(matrix)
     return matrix

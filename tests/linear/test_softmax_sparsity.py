@@ -249,7 +249,7 @@ def test_all_signs_hold_without_a_penalty():
 def test_separated_classes_with_signs_and_no_penalty_warn():
     X, y = load("iris")
     model = SoftmaxRegression(C=np.inf, coef_sign=[0, 0, 1, 1])
-    with pytest.warns(ConvergenceWarning):
+    with pytest.warns(ConvergenceWarning, match=r"an objective of .*e-\d+ and no bound .* use a finite C"):
         model.fit(X, y > 0)
     assert (model.coef_[:, 2:] >= 0.0).all()
 

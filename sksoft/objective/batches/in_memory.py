@@ -97,11 +97,13 @@ class InMemory:
 
     def map_reduce(self, partial: Callable[[Block], tuple]) -> tuple:
         """Add up ``partial(block)`` over all blocks, entry by entry, in block order and in float64, in fresh arrays."""
+        if len(self.blocks) == 1:
+            return tuple(map(_double, partial(self.blocks[0])))
         totals: list = []
 
         def add(parts):
             if not totals:
-                totals.extend(p.astype(np.float64) if getattr(p, "dtype", None) == np.float32 else p for p in parts)
+                totals.extend(map(_double, parts))
                 return
             for i, part in enumerate(parts):
                 totals[i] += part
@@ -112,3 +114,7 @@ class InMemory:
         else:
             fold_blocks(partial, self.blocks, add)
         return tuple(totals)
+
+
+def _double(part):
+    return part.astype(np.float64) if getattr(part, "dtype", None) == np.float32 else part
