@@ -148,7 +148,7 @@ def _squares(batches, weights) -> np.ndarray:
         wholes = (slice(start + part.start, start + part.stop) for part in parts)
         return (sum(weights[part] @ np.square(design.rows(part, dtype)) for part in wholes),)
 
-    return batches.map_reduce(partial_sum)[0]
+    return batches.map_reduce(partial_sum)[0].astype(np.float64, copy=False)
 
 
 def _from_sample(build, curvature):

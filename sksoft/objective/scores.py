@@ -6,7 +6,7 @@ Each offers, for a block X of n rows (w, v flat float64 vectors of length ``n_pa
     scores(w, X, out)           z(w), w prepared, written to out (n, K) and returned
     tangent(v, X, out)          dz/dw · v, v prepared, written to out (n, K) and returned
     adjoint(g, X)               (dz/dw)ᵀ g, as a tuple of fresh arrays that add up over blocks
-    flat(sums)                  such sums as a vector (n_parameters,): once for all blocks
+    flat(sums)                  such sums as a float64 vector (n_parameters,): once for all blocks
 
 with ⟨tangent(v), g⟩ = ⟨v, flat(adjoint(g))⟩, computed in the precision of X. Both maps here are linear in w, so
 ``tangent`` is ``scores``. X is a block of a design (``objective/design.py``).
@@ -112,7 +112,9 @@ class Linear:
         return (product, g.sum(axis=0)) if is_sparse(X) and self.fit_intercept else (product,)
 
     def flat(self, sums) -> np.ndarray:
-        return self.pack(*sums) if len(sums) > 1 else sums[0].ravel()
+        if len(sums) > 1:
+            return self.pack(*sums)
+        return sums[0].astype(np.float64, order="C", copy=False).ravel()
 
 
 @dataclass(frozen=True)

@@ -96,9 +96,12 @@ class InMemory:
         ]
 
     def map_reduce(self, partial: Callable[[Block], tuple]) -> tuple:
-        """Add up ``partial(block)`` over all blocks, entry by entry, in block order and in float64, in fresh arrays."""
+        """Add up ``partial(block)`` over all blocks, entry by entry, in block order, in fresh arrays.
+
+        Of several blocks in float64; of one as they are, for a copy may be as large as all data.
+        """
         if len(self.blocks) == 1:
-            return tuple(map(_double, partial(self.blocks[0])))
+            return tuple(partial(self.blocks[0]))
         totals: list = []
 
         def add(parts):
