@@ -1,6 +1,6 @@
 """Row blocks over one persistent pool of threads.
 
-A block grid depends on the shape of the data only, never on the number of threads, and partial results are merged in
+A block grid depends on the data only, never on the number of threads, and partial results are merged in
 block order: so the same bits come out for 1, 2 or 7 threads. The pool lives as long as the process (a fresh one per
 call costs a quarter of a kernel's time) and is rebuilt after a fork, whose child has none of its threads.
 

@@ -46,7 +46,12 @@ def along_alpha(objective: Objective, w: np.ndarray) -> np.ndarray:
     steps = [final - left * (final - 1.0) for left in LEFT] if final > SMOOTH else []
     for alpha, following in zip(steps, [*steps[1:], final]):
         smoother = Objective(
-            FenchelYoung(Entmax(alpha)), objective.scores, objective.batches, objective.penalty, rough=objective.rough
+            FenchelYoung(Entmax(alpha)),
+            objective.scores,
+            objective.batches,
+            objective.penalty,
+            rough=objective.rough,
+            keep_bytes=objective.keep_bytes,
         )
         w = newton_cg(smoother, w, tol=TOL, max_iter=MAX_ITER, sketch=True).w
         w = w * ((alpha - 1.0) / (following - 1.0))

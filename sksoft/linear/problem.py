@@ -184,7 +184,8 @@ class Problem:
         """Minimise from w, or from :meth:`start`; `ladder` is that of a problem much like this one, solved before."""
         if solver != "lbfgs" and row_space.pays(self):
             return self.rotated.solve(w, tol=tol, max_iter=max_iter, callback=callback)
-        self.objective.prepare_proofs()
+        if not self.design.keep:
+            self.objective.prepare_proofs()
         start = [self.start() if w is None else w]  # popped: a vector may be as large as all data
         penalty = self.objective.penalty
         if not isinstance(penalty, Ridge):

@@ -83,8 +83,7 @@ class Curvature:
             proba, weights = self._rows(block)
             spread = proba[:, own] * (1.0 - proba[:, own])
             spread *= weights[:, None]
-            X = block.design.rows(block.rows, self.dtype)
-            return (spread.T @ np.square(X),)
+            return (block.design.square_sums(block.rows, spread, self.dtype),)
 
         return self.batches.map_reduce(partial)[0]
 

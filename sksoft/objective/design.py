@@ -266,6 +266,11 @@ class Dense:
             return self.X[rows]
         return self._fill(self.X[rows], scratch("design", (rows.stop - rows.start, self.shape[1]), dtype))
 
+    def square_sums(self, rows: slice, weights: np.ndarray, dtype) -> np.ndarray:
+        """Σ weightᵢ x̃ᵢ² by column, over some rows; weights (n,), or (n, K) for as many rows of sums."""
+        parts = row_blocks(rows.stop - rows.start, 8 * self.shape[1], SWEEP_BYTES)
+        return sum(weights[part].T @ np.square(self.rows(_shifted(part, rows.start), dtype)) for part in parts)
+
     def tiled(self, rows: slice) -> np.ndarray | None:
         """Float32 rows tile by tile (``kernels/sweeps.py``); None where rows are wide or no copies allowed."""
         if not self.keep or not self.narrow:
@@ -390,6 +395,16 @@ class Sparse:
         parts = values, self.X.indices[stored], indptr - indptr[0]
         return _view(sparse.csr_array, parts, (rows.stop - rows.start, self.shape[1]))
 
+    def square_sums(self, rows: slice, weights: np.ndarray, dtype) -> np.ndarray:
+        """Σ weightᵢ xᵢ² by column, over some rows; weights (n,)."""
+        row_bytes = 8 * self.X.nnz // max(self.shape[0], 1)
+
+        def part_sum(part):
+            X = self.rows(_shifted(part, rows.start), dtype)
+            return _view(sparse.csc_array, (np.square(X.data), X.indices, X.indptr), X.shape[::-1]) @ weights[part]
+
+        return sum(map(part_sum, row_blocks(rows.stop - rows.start, row_bytes, SWEEP_BYTES)))
+
     def tiled(self, rows: slice) -> None:
         """None: sparse rows have no tiles."""
 
@@ -400,6 +415,11 @@ class Sparse:
     @cached_property
     def _single(self) -> np.ndarray:
         return self.X.data.astype(np.float32)
+
+
+def _shifted(part: slice, start: int) -> slice:
+    """A part of rows that begin at `start`, as rows of the whole."""
+    return slice(start + part.start, start + part.stop)
 
 
 def _view(kind, parts: tuple[np.ndarray, np.ndarray, np.ndarray], shape: tuple[int, int]):

@@ -79,7 +79,7 @@ class Objective:
         # One decision for the whole fit, by its whole size: the blocks alone are too small to judge.
         self.backend = backend_for(0 if toy else AUTO_SIZE if self.rough and n_scores >= FEW_SCORES else n_scores)
         self.product_dtype = np.dtype(np.float32 if self.rough else np.float64)
-        self._keep_bytes = KEEP_BYTES if keep_bytes is None else keep_bytes
+        self.keep_bytes = KEEP_BYTES if keep_bytes is None else keep_bytes
         self._kept_for: Point | None = None
         self.price = 0.0  # of a unit of gradient in the intercepts, in the gap at the last point
 
@@ -156,7 +156,7 @@ class Objective:
 
     def prepare_proofs(self) -> None:
         """Compute what a gap needs, before there are other vectors as large."""
-        if isinstance(self.penalty, Ridge) and duality.provable(self):
+        if isinstance(self.penalty, Ridge) and duality.provable(self) and self.scores.fit_intercept:
             self.moments  # noqa: B018  # kept from now on
 
     def bound_from(self, residual: np.ndarray) -> float:
@@ -182,7 +182,7 @@ class Objective:
     @cached_property
     def _proba(self) -> np.ndarray | None:
         """Buffer (n, K) of the distributions at the point evaluated last, or None where it would be too large."""
-        if self.product_dtype.itemsize * self._shape[0] * self._shape[1] > self._keep_bytes:
+        if self.product_dtype.itemsize * self._shape[0] * self._shape[1] > self.keep_bytes:
             return None
         return np.empty(self._shape, self.product_dtype, order=self.batches.design.score_order)
 
@@ -263,5 +263,5 @@ class Point:
         return duality.ridge_gap(self) if isinstance(self.objective.penalty, Ridge) else elastic_gap(self)
 
     def model(self, mask: np.ndarray, caution: float = 0.0) -> QuadraticModel:
-        """The model of F on the coordinates of a mask, under a penalty with kinks; 0 ≤ caution ≤ 1."""
+        """The model of F on the coordinates of a mask, under a penalty with kinks; 0 ≤ caution ≤ 2."""
         return QuadraticModel.at(self, mask, caution)

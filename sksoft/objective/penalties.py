@@ -26,7 +26,7 @@ class Ridge:
 
     def conjugate(self, g) -> float:
         """Σⱼ gⱼ² / (2 λⱼ) over the parameters with a penalty: R*(g) where the others of g are 0."""
-        return sum(float(np.sum((part * part) @ self._half_inverse)) for part in self._parts(g))
+        return sum(float(np.sum((g * g) @ self._half_inverse[own])) for own, g in self._parts(g))
 
     @cached_property
     def _half_inverse(self) -> np.ndarray:
@@ -38,23 +38,22 @@ class Ridge:
         return int(np.count_nonzero(self.strength == 0.0)) * (n_parameters // len(self.strength))
 
     def value(self, w) -> float:
-        return 0.5 * sum(float(np.vdot(self.strength * part, part)) for part in self._parts(w))
-
-    def least(self, w, slopes) -> np.ndarray:
-        """∇F where the loss has these slopes."""
-        return self.add_hessian_product(w, slopes.copy())
+        return 0.5 * sum(float(np.sum((w * w) @ self.strength[own])) for own, w in self._parts(w))
 
     def add_hessian_product(self, v, out) -> np.ndarray:
         """``out += Λ v``."""
-        for part, target in zip(self._parts(v), self._parts(out)):
-            target += self.strength * part
+        for own, v_part, target in self._parts(v, out):
+            target += self.strength[own] * v_part
         return out
 
-    def _parts(self, v):
-        """Some rows of v at a time, as views (rows, m)."""
-        matrix = v.reshape(-1, len(self.strength))
-        step = max(1, PART // len(self.strength))
-        return (matrix[start : start + step] for start in range(0, len(matrix), step))
+    def _parts(self, *vectors):
+        """Some parameters at a time: the place of their strengths, and views (rows, strengths) of each vector."""
+        m = len(self.strength)
+        matrices = [vector.reshape(-1, m) for vector in vectors]
+        step = max(1, PART // m)
+        for rows in (slice(start, start + step) for start in range(0, len(matrices[0]), step)):
+            for own in (slice(start, start + PART) for start in range(0, m, PART)):
+                yield own, *(matrix[rows, own] for matrix in matrices)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from sksoft.kernels import splitmix
-from sksoft.kernels.blocks import row_blocks
 from sksoft.objective import preconditioners
-from sksoft.objective.design import SWEEP_BYTES
 from sksoft.objective.preconditioners import Sample
 from sksoft.objective.scores import Linear
 
@@ -138,17 +136,7 @@ def _squares(batches, weights) -> np.ndarray:
 
     design = batches.design
     dtype = np.float32 if design.X.dtype == np.float32 else np.float64
-
-    def partial_sum(block):
-        if sparse.issparse(design.X):
-            X = design.rows(block.rows, dtype)
-            return (sparse.csr_array((X.data**2, X.indices, X.indptr), X.shape).T @ weights[block.rows],)
-        rows, start = block.rows, block.rows.start
-        parts = row_blocks(rows.stop - start, 8 * design.shape[1], SWEEP_BYTES)
-        wholes = (slice(start + part.start, start + part.stop) for part in parts)
-        return (sum(weights[part] @ np.square(design.rows(part, dtype)) for part in wholes),)
-
-    return batches.map_reduce(partial_sum)[0].astype(np.float64, copy=False)
+    return batches.map_reduce(lambda block: (design.square_sums(block.rows, weights[block.rows], dtype),))[0]
 
 
 def _from_sample(build, curvature):

@@ -11,6 +11,8 @@ References
 .. [1] Nocedal, Wright, "Numerical Optimization", 2nd ed., 2006, section 10.3.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 SHORT_STEP = 0.5
@@ -23,12 +25,12 @@ class Damping:
 
     Parameters
     ----------
-    scale : ndarray or float
-        The diagonal D, or so much of it that repeated it is all.
+    scale : callable
+        () → ndarray or float: the diagonal D, or so much of it that repeated it is all. Called once steps fall short.
     """
 
-    def __init__(self, scale):
-        self.scale = scale
+    def __init__(self, scale: Callable):
+        self._scale = scale
         self.strength = 0.0
 
     def added_to(self, product):
@@ -47,6 +49,8 @@ class Damping:
 
     def follow(self, t: float, d, decrement: float, gain_share: float) -> None:
         """Adapt μ to a step of length t along d that gained `gain_share` of what the model predicted."""
+        if t >= SHORT_STEP and self.strength == 0.0:
+            return
         h = decrement / max(float(np.dot(self._scaled(d), d)), np.finfo(float).tiny)
         if t < SHORT_STEP:
             self.strength = min(LARGEST, max(GROWTH * self.strength, SHARE_OF_CURVATURE * h * (1.0 / t - 1.0)))
@@ -57,4 +61,5 @@ class Damping:
 
     def _scaled(self, v) -> np.ndarray:
         """D v."""
-        return (v.reshape(-1, np.size(self.scale)) * self.scale).ravel()
+        scale = self._scale()
+        return (v.reshape(-1, np.size(scale)) * scale).ravel()

@@ -163,7 +163,7 @@ class _Run:
         self.objective, self.tol, self.max_iter, self.sketch, self.callback = objective, tol, max_iter, sketch, callback
         self.rough, self.rough_products = objective.rough, objective.rough
         self.ladder = Ladder(objective.rungs) if ladder is None else ladder.moved_to(objective.rungs)
-        self.damping = Damping(objective.damping_scale)
+        self.damping = Damping(lambda: objective.damping_scale)
         self.active_share, self.last_start = ACTIVE_SHARE, None
         self.n_iter, self.n_products, self.n_passes = 0, 0, 1.0
         self.stationarity = np.inf

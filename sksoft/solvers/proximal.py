@@ -171,25 +171,36 @@ class _Run:
     def _step(self, last: bool) -> Point | None:
         """The point after a step that decreases F, or None where rounding hides any progress.
 
-        Where the point is so far off that a model's curvature is all rounding, one that bounds all others is next.
+        Where the point is so far off that a model's curvature is all rounding, or none at all, one that bounds all
+        others is next.
         """
-        mask = self._working_set()
-        for caution in (self.caution, BOUNDED):
+        mask, cautions = self._working_set(), (self.caution, BOUNDED)
+        for caution in cautions[:1] if self._exhausted else cautions:
             target, decrease = self._minimised(mask, caution, last)
-            if decrease < -self._resolution:
-                continue
-            trial = self._line_search(target, decrease)
-            if trial is not None or decrease <= self._resolution:
+            trial = self._line_search(target, decrease) if decrease >= -self._resolution else None
+            if trial is not None:
                 return trial
+        if abs(decrease) <= self._resolution and self._complete(
+            mask
+        ):  # of the bounding model, and the first's was no more
+            self.stationarity = min(self.stationarity, self._resolution)
         return None
+
+    @property
+    def _exhausted(self) -> bool:
+        """Whether the bound is as small as any that float64 promises."""
+        return self.bound <= max(self.goal, PRECISION_LIMIT * abs(self.point.value))
+
+    def _complete(self, mask: np.ndarray) -> bool:
+        """Whether no bound is proved, and a model on the mask has all there is to gain."""
+        return bool(np.isnan(self.bound)) and not self.point.gradient[~mask].any()
 
     def _minimised(self, mask: np.ndarray, caution: float, last: bool) -> tuple[np.ndarray, float]:
         """Where the model on a mask is least, and how far below F it is there."""
-        unproved = bool(np.isnan(self.bound))
         model = self.point.model(mask, caution)
-        decrease = model.minimise(TIGHTEST if last or unproved else self.share)
+        decrease = model.minimise(TIGHTEST if last or np.isnan(self.bound) else self.share)
         self.n_products += model.n_sweeps + model.n_products
-        if unproved and caution == 0.0 and not self.point.gradient[~mask].any():
+        if caution == 0.0 and decrease > 0.0 and self._complete(mask):
             self.stationarity = decrease  # F only decreases from here, so this holds for every later point
         self.share = float(np.clip(decrease / abs(self.point.value), TIGHTEST, LOOSEST))
         self.caution = 1.0 if decrease > FAR * abs(self.point.value) else 0.0

@@ -246,6 +246,35 @@ def test_all_signs_hold_without_a_penalty():
     np.testing.assert_allclose(model.coef_[0], found.x[:4], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [({"C": 10.0, "l1_ratio": 1.0, "link": "sparsemax"}, 10.0), ({"C": 1.0, "coef_sign": [1, -1, 0, 1]}, 100.0)],
+    ids=["sparsemax", "signs"],
+)
+def test_a_start_without_any_curvature_is_left(options, size):
+    X, y = load("iris")
+    model = SoftmaxRegression(warm_start=True, max_iter=300, **options).fit(X, y == 1)
+    best = model.objective_
+    model.coef_ = model.coef_ + size * np.random.default_rng(0).normal(size=model.coef_.shape)
+    model.fit(X, y == 1)
+    assert model.converged_
+    assert model.n_iter_ > 5
+    assert model.objective_ == pytest.approx(best, rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_absurd_start_is_never_called_the_optimum(seed):
+    X, y = load("iris")
+    model = SoftmaxRegression(C=100.0, l1_ratio=0.5, feature_penalty=[0, 1, 1, 1], warm_start=True, max_iter=60)
+    best = model.fit(X, y).objective_
+    model.coef_ = model.coef_ + 300.0 * np.random.default_rng(seed).normal(size=model.coef_.shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, y)
+    assert model.bound_ >= 0.0
+    assert not model.converged_ or model.objective_ == pytest.approx(best, rel=1e-5)
+
+
 def test_separated_classes_with_signs_and_no_penalty_warn():
     X, y = load("iris")
     model = SoftmaxRegression(C=np.inf, coef_sign=[0, 0, 1, 1])

@@ -208,7 +208,21 @@ def test_a_ridge_is_an_elastic_net_without_a_kink():
     for w in points(net, 5):
         slopes = np.random.default_rng(1).normal(size=SIZE)
         assert ridge.value(w) == pytest.approx(net.value(w))
-        np.testing.assert_allclose(ridge.least(w, slopes), net.least(w, slopes))
+        np.testing.assert_allclose(ridge.add_hessian_product(w, slopes.copy()), net.least(w, slopes))
+
+
+@pytest.mark.parametrize("part", [1, 4, 7, 1 << 15])
+def test_a_ridge_of_one_row_is_that_of_all_alike(part, monkeypatch):
+    monkeypatch.setattr("sksoft.objective.penalties.PART", part)
+    row = np.array([0.5, 0.0, 2.0, 1.0, 0.25])
+    one, every = Ridge(row), Ridge(np.tile(row, 3))
+    w, slopes = np.random.default_rng(0).normal(size=(2, 15))
+    expected = np.tile(row, 3)
+    for ridge in (one, every):
+        assert ridge.value(w) == pytest.approx(0.5 * expected @ w**2)
+        assert ridge.conjugate(w) == pytest.approx(0.5 * np.sum(w[expected > 0] ** 2 / expected[expected > 0]))
+        assert ridge.unpenalised(15) == 3
+        np.testing.assert_allclose(ridge.add_hessian_product(w, slopes.copy()), slopes + expected * w)
 
 
 def test_the_first_kink_on_the_way():

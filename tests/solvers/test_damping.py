@@ -9,11 +9,11 @@ def test_no_damping_is_no_damping():
     def product(v):
         return 2.0 * v
 
-    assert Damping(1.0).added_to(product) is product
+    assert Damping(lambda: 1.0).added_to(product) is product
 
 
 def test_short_steps_raise_it_and_good_full_steps_lower_it():
-    damping = Damping(np.array([1.0, 4.0]))
+    damping = Damping(lambda: np.array([1.0, 4.0]))
     d = np.array([1.0, 0.5])  # dᵀDd = 2
     damping.follow(0.25, d, decrement=0.2, gain_share=1.0)
     np.testing.assert_allclose(damping.strength, 0.1 * 0.1 * 3.0)  # 0.1 h (1/t − 1), h = 0.1
@@ -31,7 +31,7 @@ def test_short_steps_raise_it_and_good_full_steps_lower_it():
 
 
 def test_negligible_damping_is_none():
-    damping = Damping(1.0)
+    damping = Damping(lambda: 1.0)
     damping.follow(0.4, np.ones(1), decrement=1.0, gain_share=1.0)
     for _ in range(10):
         damping.follow(1.0, np.ones(1), decrement=1.0, gain_share=1.0)

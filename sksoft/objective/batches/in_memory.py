@@ -1,4 +1,4 @@
-"""Rows of one array in memory, dense or CSR, cut into blocks by shape alone."""
+"""Rows of one array in memory, dense or CSR, cut into blocks by their design."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
