@@ -31,6 +31,7 @@ SWEEP_BYTES = 1 << 19
 # adds up a gradient as large as w, so they are few, and threads work within.
 DENSE_BYTES, SCORES_SHARE = 2 * BLOCK_BYTES, 0.25
 SPARSE_BYTES = 16 * BLOCK_BYTES
+# Of many classes a block has at least so many rows all the same.
 LEAST_ROWS = 1024
 # Where memory has no room for copies, a block is this share of it, and at least as large as that.
 SCARCE_SHARE, SCARCE_DENSE_BYTES, SCARCE_SPARSE_BYTES = 0.25, 1 << 17, 1 << 21
@@ -227,11 +228,12 @@ class Dense:
 
     def grid(self, n_classes: int) -> list[slice]:
         """The rows of each block of a sweep, with two float64 matrices of scores beside them."""
-        score_bytes = 16 * n_classes
-        row_bytes = self.row_bytes + score_bytes
+        # where blocks are views and nothing else is to fit the cache, rows take nothing
+        own_bytes = 0 if self._near and not self.cheap_single else 8 * self.shape[1]
+        row_bytes = own_bytes + 16 * n_classes
         if self.keep:
-            share = 2.0 * SCORES_SHARE * self.X.nbytes / score_bytes
-            return row_blocks(self.shape[0], row_bytes, min(DENSE_BYTES, max(LEAST_ROWS, int(share)) * row_bytes))
+            n_rows = max(LEAST_ROWS, int(SCORES_SHARE * self.X.nbytes / (8 * n_classes)))
+            return row_blocks(self.shape[0], row_bytes, min(DENSE_BYTES, n_rows * row_bytes))
         scarce = int(np.clip(SCARCE_SHARE * self.memory, SCARCE_DENSE_BYTES, DENSE_BYTES))
         return row_blocks(self.shape[0], row_bytes, scarce)
 
@@ -244,11 +246,6 @@ class Dense:
     def score_order(self) -> Literal["C", "F"]:
         """Class by class, as a product with columns delivers scores, where there are columns."""
         return "F" if self.narrow else "C"
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one row beside its scores: none where blocks are views and nothing else is to fit the cache."""
-        return 0 if self._near and not self.cheap_single else 8 * self.shape[1]
 
     def block(self, rows: slice, dtype=np.float64) -> np.ndarray | Twin | Shifted:
         """Rows of X̃, valid until this thread asks for others; not to be written to."""
@@ -361,16 +358,11 @@ class Sparse:
         """Stored entries of X."""
         return self.X.nnz
 
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one row beside its scores: none where a block is a view."""
-        return 0 if self.keep else 4 * self.X.nnz // max(self.X.shape[0], 1)
-
     def grid(self, n_classes: int) -> list[slice]:
         """The rows of each block of a sweep, with two float64 matrices of scores beside them."""
         scarce = int(np.clip(SCARCE_SHARE * self.memory, SCARCE_SPARSE_BYTES, SPARSE_BYTES))
-        row_bytes = self.row_bytes + 16 * n_classes
-        return row_blocks(self.shape[0], row_bytes, SPARSE_BYTES if self.keep else scarce)
+        own_bytes = 0 if self.keep else 4 * self.X.nnz // max(self.shape[0], 1)  # a kept block is a view
+        return row_blocks(self.shape[0], own_bytes + 16 * n_classes, SPARSE_BYTES if self.keep else scarce)
 
     def block(self, rows: slice, dtype=np.float64) -> SparseTwin:
         """Rows of X and their transpose, which float32 has in an order of its own: threads can share its columns."""

@@ -25,14 +25,12 @@ from typing import Protocol
 
 import numpy as np
 
+from sksoft.solvers.certificate import PRECISION_LIMIT, VALUE_RESOLUTION
+
 # Past steps in the subspace.
 MEMORY = 6
 SUFFICIENT_DECREASE = 1e-4
 MAX_BACKTRACKS = 40
-# A decrease below this share of F drowns in the rounding of F.
-VALUE_RESOLUTION = 1e-13
-# A bound below this share of F that no step improves is the limit of float64, not a failure.
-PRECISION_LIMIT = 1e-9
 # Iterations without visible progress of F in which the bound must halve.
 STALLED = 8
 # Nearly dependent directions: this much of each direction's own curvature keeps them apart.

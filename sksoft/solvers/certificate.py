@@ -8,7 +8,22 @@ import numpy as np
 # Objectives are means over rows: of this, nothing is left to gain. Losses of sparse links do reach 0.
 NOTHING = 1e-24
 
+# A decrease below this share of F drowns in the rounding of F.
+VALUE_RESOLUTION = 1e-13
+# A bound below this share of F that no step improves is the limit of float64, not a failure.
+PRECISION_LIMIT = 1e-9
+
 Reason = Literal["tolerance", "precision", "bound", "max_iter", "callback"]
+
+
+def goal(tol: float, value: float) -> float:
+    """The bound at which F = `value` is as good as `tol` asks for, or as there is any sense in."""
+    return max(tol * abs(value), NOTHING)
+
+
+def reached(bound: float, tol: float, value: float, stopped_by: Reason) -> bool:
+    """Whether a bound is what `tol` asks for, or what float64 has to give where no step was left to take."""
+    return bound <= goal(max(tol, PRECISION_LIMIT) if stopped_by in ("tolerance", "precision") else tol, value)
 
 
 @dataclass(frozen=True)

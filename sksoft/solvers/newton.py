@@ -23,7 +23,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sksoft.solvers.certificate import NOTHING, Certificate, Reason, Solution
+from sksoft.solvers.certificate import NOTHING, VALUE_RESOLUTION, Certificate, Reason, Solution, goal, reached
 from sksoft.solvers.conjugate_gradients import Step, newton_step
 from sksoft.solvers.damping import Damping
 from sksoft.solvers.ladder import Ladder, Rung
@@ -46,10 +46,8 @@ ACTIVE_SHARE = 1e-2
 SETTLED_METRIC, SETTLED_PROOF = 0.02, 0.5
 # A Newton step that promises a share q of F leaves about this times q of the bound, however exactly it is solved.
 CURVED = 100.0
-# A decrease below this share of F drowns in the rounding of F.
-VALUE_RESOLUTION, ROUGH_RESOLUTION = 1e-13, 1e-7
-# A bound below this share of F that no step improves is the limit of float64, not a failure.
-PRECISION_LIMIT = 1e-9
+# The share of F whose decrease drowns in the rounding of a rough F.
+ROUGH_RESOLUTION = 1e-7
 # A full step that leaves more than the one share of the bound, and should have left less than the other share of what
 # it left, was steered by rough products.
 STAGNATION, MISLED = 0.5, 0.1
@@ -180,7 +178,7 @@ class _Run:
 
     @property
     def goal(self) -> float:
-        return max(self.tol * abs(self.point.value), NOTHING)
+        return goal(self.tol, self.point.value)
 
     def solve(self) -> Solution:
         stopped_by: Reason = "max_iter"
@@ -209,7 +207,7 @@ class _Run:
             if last:
                 stopped_by = "tolerance"
                 break
-            del step, trial
+            del step, trial  # vectors may be as large as all data
         if stop:
             stopped_by = "callback"
         return self._solution(stopped_by)
@@ -331,7 +329,6 @@ class _Run:
             certificate = Certificate("stationarity", self.stationarity)
         else:
             certificate = Certificate("gap", self.bound)
-        limit = max(self.tol, PRECISION_LIMIT) if stopped_by in ("tolerance", "precision") else self.tol
         return Solution(
             w=self.point.w,
             value=float(self.point.value),
@@ -339,7 +336,7 @@ class _Run:
             certificate=certificate,
             n_iter=self.n_iter,
             n_products=self.n_products,
-            converged=certificate.bound <= max(limit * abs(self.point.value), NOTHING),
+            converged=reached(certificate.bound, self.tol, self.point.value, stopped_by),
             stopped_by=stopped_by,
             n_passes=float(self.n_passes),
         )

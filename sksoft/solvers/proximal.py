@@ -21,7 +21,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sksoft.solvers.certificate import NOTHING, Certificate, Reason, Solution
+from sksoft.solvers.certificate import (
+    NOTHING,
+    PRECISION_LIMIT,
+    VALUE_RESOLUTION,
+    Certificate,
+    Reason,
+    Solution,
+    goal,
+    reached,
+)
 
 SUFFICIENT_DECREASE = 1e-4
 MAX_BACKTRACKS = 40
@@ -33,10 +42,6 @@ LOOSEST, TIGHTEST = 1e-2, 1e-4
 FAR = 1e-2
 # The caution of a curvature that bounds every other.
 BOUNDED = 2.0
-# A decrease below this share of F drowns in the rounding of F.
-VALUE_RESOLUTION = 1e-13
-# A bound below this share of F that no step improves is the limit of float64, not a failure.
-PRECISION_LIMIT = 1e-9
 
 
 class Model(Protocol):
@@ -129,7 +134,7 @@ class _Run:
 
     @property
     def goal(self) -> float:
-        return max(self.tol * abs(self.point.value), NOTHING)
+        return goal(self.tol, self.point.value)
 
     def solve(self) -> Solution:
         stopped_by: Reason = "max_iter"
@@ -180,9 +185,7 @@ class _Run:
             trial = self._line_search(target, decrease) if decrease >= -self._resolution else None
             if trial is not None:
                 return trial
-        if abs(decrease) <= self._resolution and self._complete(
-            mask
-        ):  # of the bounding model, and the first's was no more
+        if abs(decrease) <= self._resolution and self._complete(mask):  # nor has the bounding model more to gain
             self.stationarity = min(self.stationarity, self._resolution)
         return None
 
@@ -231,7 +234,6 @@ class _Run:
         certificate = Certificate("gap", self.bound)
         if np.isnan(self.bound):
             certificate = Certificate("stationarity", self.stationarity)
-        limit = max(self.tol, PRECISION_LIMIT) if stopped_by in ("tolerance", "precision") else self.tol
         return Solution(
             w=self.point.w,
             value=float(self.point.value),
@@ -239,7 +241,7 @@ class _Run:
             certificate=certificate,
             n_iter=self.n_iter,
             n_products=self.n_products,
-            converged=certificate.bound <= max(limit * abs(self.point.value), NOTHING),
+            converged=reached(certificate.bound, self.tol, self.point.value, stopped_by),
             stopped_by=stopped_by,
             n_passes=float(self.n_passes),
         )
