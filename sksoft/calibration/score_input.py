@@ -1,9 +1,102 @@
-"""What a calibrator takes: scores or probabilities, as said and never as guessed, turned into logits."""
+"""What a calibrator takes: scores or probabilities, as said and never as guessed, turned into logits; and labels."""
+
+from dataclasses import dataclass
 
 import numpy as np
-from sklearn.utils.validation import check_array
+from sklearn.utils import assert_all_finite
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
+from sksoft._validation import check_is_fitted, check_sample_weight
 from sksoft.metrics.predictions import ROW_SUM_TOLERANCE
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """The rows that a calibrator is fitted to: those that weigh anything.
+
+    Attributes
+    ----------
+    logits : ndarray (n, K), float64
+    codes : ndarray (n,) intp
+        Column of every row's label.
+    weights : ndarray (n,), float64, > 0
+    classes : ndarray (K,)
+        Labels of the columns, in their order.
+    kept : ndarray (rows of X,) bool
+        Which rows of X these are.
+    """
+
+    logits: np.ndarray
+    codes: np.ndarray
+    weights: np.ndarray
+    classes: np.ndarray
+    kept: np.ndarray
+
+
+def scored_rows(X, y, sample_weight, *, input: str, classes, name: str) -> ScoredRows:
+    """Validated rows for the ``fit`` of a calibrator.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, K) or (n,)
+        As in :func:`as_logits`.
+    y : array-like of shape (n,)
+        Labels of any type.
+    sample_weight : array-like of shape (n,) or None
+    input : {'logits', 'proba'}
+    classes : array-like of shape (K,) or None
+        Labels of the columns; None for the sorted labels in `y`.
+    name : str
+        Who asks, for messages.
+
+    Raises
+    ------
+    ValueError
+        For bad scores, probabilities or weights, a label that is not in `classes`, or columns that do not match.
+    """
+    logits = as_logits(X, input, name)
+    y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y")
+    check_classification_targets(y)
+    check_consistent_length(logits, y)
+    weights = check_sample_weight(sample_weight, logits)
+    kept = weights > 0
+    if not kept.all():
+        logits, y, weights = logits[kept], y[kept], weights[kept]
+    classes, source = _column_labels(y, classes)
+    if len(classes) < 2:
+        raise ValueError(f"{name} needs at least 2 classes; there is only one class: {classes!r}")
+    if len(classes) != logits.shape[1]:
+        raise ValueError(
+            f"X has {logits.shape[1]} columns of scores, but there are {len(classes)} {source}."
+            " Name the label of every column in classes=."
+        )
+    order = np.argsort(classes, kind="stable")
+    codes = order[np.minimum(np.searchsorted(classes[order], y), len(order) - 1)]
+    unknown = np.flatnonzero(classes[codes] != y)
+    if len(unknown):
+        raise ValueError(f"y holds the label {y[unknown[0]]!r}, which is not one of the classes {classes.tolist()}.")
+    return ScoredRows(logits, codes, weights, classes, kept)
+
+
+def _column_labels(y, classes) -> tuple[np.ndarray, str]:
+    """Labels of the columns, and where they are from."""
+    if classes is None:
+        return np.unique(y), "different labels in y"
+    return np.asarray(classes), "entries of the 'classes' parameter"
+
+
+def new_logits(calibrator, X) -> np.ndarray:
+    """Logits (n, K) for a prediction of a fitted calibrator, which has ``input`` and ``n_features_in_``."""
+    check_is_fitted(calibrator)
+    name = type(calibrator).__name__
+    logits = as_logits(X, calibrator.input, name)
+    if logits.shape[1] != calibrator.n_features_in_:
+        raise ValueError(
+            f"X has {logits.shape[1]} features, but {name} is expecting {calibrator.n_features_in_} features as input."
+        )
+    return logits
 
 
 def as_logits(X, input: str, name: str) -> np.ndarray:

@@ -6,12 +6,9 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import assert_all_finite
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from sksoft._validation import Interval, StrOptions, check_is_fitted, check_sample_weight, fit_context
-from sksoft.calibration.score_input import as_logits
+from sksoft._validation import Interval, StrOptions, fit_context
+from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.kernels import rowwise
 from sksoft.kernels.blocks import serial_blas
 from sksoft.objective.batches import InMemory
@@ -134,8 +131,10 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         ConvergenceWarning
             If the best temperature is zero or infinite, or `max_iter` was not enough.
         """
-        logits, codes, weights = self._validate(X, y, sample_weight)
-        logits, scale = _standardised(logits)
+        rows = scored_rows(X, y, sample_weight, input=self.input, classes=self.classes, name="TemperatureScaler")
+        codes, weights = rows.codes, rows.weights
+        self.classes_, self.n_features_in_ = rows.classes, len(rows.classes)
+        logits, scale = _standardised(rows.logits)
         objective = Objective(
             FenchelYoung(LINKS["softmax"]),
             Temperature(),
@@ -150,34 +149,6 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         self._unpack(solution, scale, weights)
         self._warn(limit)
         return self
-
-    def _validate(self, X, y, sample_weight):
-        """Logits (a fresh array), codes and weights of the rows that weigh anything; sets ``classes_``."""
-        logits = as_logits(X, self.input, "TemperatureScaler")
-        y = column_or_1d(y, warn=True)
-        assert_all_finite(y, input_name="y")
-        check_classification_targets(y)
-        check_consistent_length(logits, y)
-        weights = check_sample_weight(sample_weight, logits)
-        logits, y, weights = logits[weights > 0], y[weights > 0], weights[weights > 0]
-        self.classes_ = np.unique(y) if self.classes is None else np.asarray(self.classes)
-        if len(self.classes_) < 2:
-            raise ValueError(f"TemperatureScaler needs at least 2 classes; there is only one class: {self.classes_!r}")
-        if len(self.classes_) != logits.shape[1]:
-            source = "different labels in y" if self.classes is None else "entries of the 'classes' parameter"
-            raise ValueError(
-                f"X has {logits.shape[1]} columns of scores, but there are {len(self.classes_)} {source}."
-                " Name the label of every column in classes=."
-            )
-        self.n_features_in_ = logits.shape[1]
-        order = np.argsort(self.classes_, kind="stable")
-        codes = order[np.minimum(np.searchsorted(self.classes_[order], y), len(order) - 1)]
-        unknown = np.flatnonzero(self.classes_[codes] != y)
-        if len(unknown):
-            raise ValueError(
-                f"y holds the label {y[unknown[0]]!r}, which is not one of the classes {self.classes_.tolist()}."
-            )
-        return logits, codes, weights
 
     def _unpack(self, solution, scale: float, weights: np.ndarray):
         beta = float(solution.w[0])
@@ -227,7 +198,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n, K), or (n,) for two classes: the score of ``classes_[1]``
         """
-        logits = self._logits(X)
+        logits = new_logits(self, X)
         # Halves, so that the difference of two huge scores is not infinite before the division.
         scores = 2.0 * (0.5 * logits - 0.5 * logits.max(axis=1, keepdims=True)) / self.temperature_
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
@@ -245,7 +216,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         proba : ndarray of shape (n, K)
             Columns in the order of ``classes_``; rows sum to one.
         """
-        return rowwise.softmax_rows(self._logits(X), temperature=self.temperature_)
+        return rowwise.softmax_rows(new_logits(self, X), temperature=self.temperature_)
 
     def predict(self, X):
         """The label of the largest score; of equals, the first.
@@ -258,18 +229,8 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,)
         """
-        codes = self._logits(X).argmax(axis=1)
+        codes = new_logits(self, X).argmax(axis=1)
         return self.classes_[codes]
-
-    def _logits(self, X) -> np.ndarray:
-        check_is_fitted(self)
-        logits = as_logits(X, self.input, "TemperatureScaler")
-        if logits.shape[1] != self.n_features_in_:
-            raise ValueError(
-                f"X has {logits.shape[1]} features, but TemperatureScaler is expecting {self.n_features_in_}"
-                " features as input."
-            )
-        return logits
 
 
 def _standardised(logits: np.ndarray) -> tuple[np.ndarray, float]:
