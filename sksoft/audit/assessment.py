@@ -1,17 +1,16 @@
 """``audit``: everything this package can say about a set of predictions, measured and judged."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
 from sksoft.audit.checks import CHECKS, Evidence, Limits
-from sksoft.audit.decisions import decision_gaps, decision_rates
 from sksoft.audit.exclusions import Exclusions
 from sksoft.audit.findings import by_urgency
 from sksoft.audit.provenance import environment
@@ -26,6 +25,7 @@ from sksoft.audit.scores import columns_of, decomposition_table, score_table
 from sksoft.audit.weighted import effective_size, mean_estimate
 from sksoft.metrics import group_calibration, reliability_curve
 from sksoft.metrics.calibration import check_choices
+from sksoft.metrics.decisions import check_thresholds, decision_gaps, partition_rates
 from sksoft.metrics.multiplicity import holm
 from sksoft.metrics.predictions import Predictions, check_predictions
 from sksoft.metrics.sensitive import partition_rows
@@ -183,7 +183,7 @@ def _measured(predictions: Predictions, sensitive_features, settings: dict, reca
     if sensitive_features is not None:
         with step("Decision rates"):
             partition = partition_rows(features, n_rows, predictions.kept)
-            frames["rates"] = decision_rates(
+            frames["rates"] = partition_rates(
                 predictions, partition, settings["thresholds"], settings["confidence_level"]
             )
             frames["gaps"] = decision_gaps(
@@ -198,19 +198,10 @@ def _check_parameters(thresholds, n_bins, strategy, confidence_level, random_sta
     check_choices(n_bins=n_bins, strategy=strategy, confidence_level=confidence_level)
     if n_bins > MOST_BINS:
         raise ValueError(f"The 'n_bins' parameter must be an int in [1, {MOST_BINS}]. Got {n_bins!r} instead.")
-    if not isinstance(thresholds, Iterable):
-        thresholds = [thresholds]
-    thresholds = list(thresholds)
-    for threshold in thresholds:
-        if isinstance(threshold, bool) or not isinstance(threshold, Real) or not 0 <= float(threshold) <= 1:
-            raise ValueError(f"The 'thresholds' parameter must hold floats in [0, 1]. Got {threshold!r} instead.")
-    if len(set(thresholds)) < max(len(thresholds), 1):
-        raise ValueError(
-            f"The 'thresholds' parameter must hold different values, at least one. Got {thresholds!r} instead."
-        )
+    thresholds = check_thresholds(thresholds)
     if isinstance(random_state, bool) or not isinstance(random_state, Integral) or not 0 <= int(random_state) < 2**32:
         raise ValueError(f"The 'random_state' parameter must be an int in [0, 2**32). Got {random_state!r} instead.")
-    return [float(threshold) for threshold in thresholds]
+    return thresholds
 
 
 def _judged(y_true, y_proba, sample_weight, labels, pos_label) -> Predictions:

@@ -7,6 +7,7 @@ from sksoft.metrics.calibration import (
     maximum_calibration_error,
     reliability_curve,
 )
+from sksoft.metrics.decisions import decision_gaps, decision_rates, equalized_odds
 from sksoft.metrics.groups import group_calibration
 from sksoft.metrics.scorers import (
     neg_adaptive_calibration_error,
@@ -29,6 +30,9 @@ __all__ = [
     "adaptive_calibration_error",
     "brier_score",
     "classwise_calibration_error",
+    "decision_gaps",
+    "decision_rates",
+    "equalized_odds",
     "expected_calibration_error",
     "group_calibration",
     "maximum_calibration_error",

@@ -5,15 +5,12 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2_contingency
 
-from sksoft.audit.decisions import decision_gaps, decision_rates, homogeneity_p_value
-from sksoft.metrics.predictions import check_predictions
-from sksoft.metrics.sensitive import partition_rows
+from sksoft.metrics import decision_gaps, decision_rates, equalized_odds
+from sksoft.metrics.decisions import homogeneity_p_value
 
 
 def rates_of(y_true, y_proba, features, thresholds=(0.5,), weights=None, **options):
-    predictions = check_predictions(y_true, y_proba, sample_weight=weights, **options)
-    partition = partition_rows(features, len(y_true), predictions.kept)
-    return decision_rates(predictions, partition, thresholds, 0.95)
+    return decision_rates(y_true, y_proba, features, thresholds=thresholds, sample_weight=weights, **options)
 
 
 def test_compas_rates_as_published(shared_data):
@@ -123,3 +120,43 @@ def test_nobody_selected():
     gaps = decision_gaps(rates, min_group_size=50, confidence_level=0.95).set_index("rate")
     assert np.isnan(gaps.loc["selection_rate", "ratio"])
     assert gaps.loc["selection_rate", "p_value"] == 1.0
+
+
+def test_frequency_weights_are_rows_in_intervals_and_tests():
+    rng = np.random.default_rng(4)
+    y, p, g, w = rng.integers(0, 2, 300), rng.uniform(size=300), rng.choice(["F", "M"], 300), rng.integers(0, 4, 300)
+    weighted = rates_of(y, p, g, weights=w, weight_type="frequency")
+    repeated = rates_of(*(np.repeat(values, w) for values in (y, p, g)))
+    pd.testing.assert_frame_equal(weighted, repeated, rtol=1e-12)
+    pd.testing.assert_frame_equal(decision_gaps(weighted), decision_gaps(repeated), rtol=1e-9)
+
+
+def test_equalized_odds_is_the_worse_of_the_two_gaps():
+    rng = np.random.default_rng(5)
+    y, p, features = rng.integers(0, 2, 600), rng.uniform(size=600), {"sex": rng.choice(["F", "M"], 600)}
+    features["site"] = rng.choice(["a", "b", "c"], 600)
+    rates = rates_of(y, np.where(features["sex"] == "F", p, p**2), features, (0.3, 0.6))
+    odds, gaps = equalized_odds(rates, min_group_size=20), decision_gaps(rates, min_group_size=20)
+    assert len(odds) == 6
+    for _, row in odds.iterrows():
+        same = (gaps["decision"] == row["decision"]) & (gaps["feature"] == row["feature"])
+        pair = gaps[same].set_index("rate").loc[["true_positive_rate", "false_positive_rate"]]
+        assert row["difference"] == pair["difference"].max()
+        assert row["ratio"] == pair["ratio"].min()
+        assert row["p_value"] == min(1, 2 * pair["p_value"].min())
+        assert row["difference"] == pair.loc[row["worse_rate"], "difference"]
+        assert row["difference_low"] <= row["difference"] <= row["difference_high"]
+
+
+def test_equalized_odds_of_groups_that_cannot_be_judged():
+    rates = rates_of([0, 1] * 50, [0.2, 0.8] * 50, ["a"] * 100)
+    assert equalized_odds(rates)["difference"].isna().all()
+    empty = equalized_odds(rates[rates["level"] == "overall"])
+    assert empty.empty
+    assert "p_value_holm" in empty
+
+
+@pytest.mark.parametrize("thresholds", [1.5, [0.5, 0.5], [], [True], ["a"], float("nan")])
+def test_bad_thresholds_are_named(thresholds):
+    with pytest.raises(ValueError, match="'thresholds' parameter must hold"):
+        decision_rates([0, 1], [0.2, 0.7], ["a", "b"], thresholds=thresholds)
