@@ -9,6 +9,7 @@ from sksoft.metrics.calibration import (
 )
 from sksoft.metrics.decisions import decision_gaps, decision_rates, equalized_odds
 from sksoft.metrics.groups import group_calibration
+from sksoft.metrics.metric_frame import group_calibration_metrics, metric_for_groups
 from sksoft.metrics.scorers import (
     neg_adaptive_calibration_error,
     neg_brier_score,
@@ -35,7 +36,9 @@ __all__ = [
     "equalized_odds",
     "expected_calibration_error",
     "group_calibration",
+    "group_calibration_metrics",
     "maximum_calibration_error",
+    "metric_for_groups",
     "neg_adaptive_calibration_error",
     "neg_brier_score",
     "neg_classwise_calibration_error",

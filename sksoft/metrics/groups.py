@@ -115,8 +115,8 @@ def group_calibration(
     2    group        m             miscalibrated
     """
     check_choices(n_bins=n_bins, strategy=strategy, weight_type=weight_type, confidence_level=confidence_level)
-    _check_whole("min_group_size", min_group_size, 2)
-    _check_whole("n_resamples", n_resamples, 0)
+    check_whole("min_group_size", min_group_size, 2)
+    check_whole("n_resamples", n_resamples, 0)
     predictions = check_predictions(
         y_true,
         y_proba,
@@ -137,8 +137,8 @@ def group_calibration(
         groups=partition.codes,
         n_groups=partition.n_cells,
     )
-    sums = _cell_sums(predictions, table, partition.codes)
-    levels = [_point_estimates(level, table, sums, weight_type) for level in partition.levels]
+    sums = cell_sums(predictions, table, partition.codes)
+    levels = [point_estimates(level, table, sums, weight_type) for level in partition.levels]
     columns = {name: np.concatenate([level[name] for level in levels]) for name in levels[0]}
     columns["enough"] = columns["effective_n"] >= min_group_size
     if n_resamples:
@@ -157,7 +157,7 @@ COLUMNS = (
 )
 
 
-def _cell_sums(predictions: Predictions, table, codes) -> dict[str, np.ndarray]:
+def cell_sums(predictions: Predictions, table, codes) -> dict[str, np.ndarray]:
     """Sums over the rows of each cell, by name, (n_cells,): weighted, but "rows"; r is the residual score − hit."""
     w, score, hit, w_squared, rows = table.sum(axis=-1)
     sums = {"w": w, "score": score, "hit": hit, "w²": w_squared, "rows": rows}
@@ -202,7 +202,7 @@ def _multiclass_sums(predictions: Predictions, codes, sums) -> dict[str, np.ndar
     }
 
 
-def _point_estimates(level: Level, table, cell_sums, weight_type) -> dict[str, np.ndarray]:
+def point_estimates(level: Level, table, cell_sums, weight_type) -> dict[str, np.ndarray]:
     """Columns of the groups of one level: everything but intervals and adjusted p-values."""
     binned = BinnedSums.from_table(level.add_up(table))
     sums = {name: level.add_up(values[:, None])[:, 0] for name, values in cell_sums.items()}
@@ -283,6 +283,7 @@ def _judged(columns, alpha: float) -> pd.DataFrame:
     return pd.DataFrame({name: columns.get(name, nothing) for name in COLUMNS})
 
 
-def _check_whole(name, value, lowest):
+def check_whole(name, value, lowest):
+    """ValueError unless `value` is a whole number of at least `lowest`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < lowest:
         raise ValueError(f"The {name!r} parameter must be an int >= {lowest}. Got {value!r} instead.")
