@@ -23,9 +23,9 @@ from sksoft._validation import (
     fit_context,
     take_rows,
 )
-from sksoft.calibration.score_input import log_proba
 from sksoft.calibration.temperature_scaler import TemperatureScaler
 from sksoft.metrics.folds import CV_CONSTRAINTS, splits
+from sksoft.metrics.logits import log_proba
 
 METHODS = {"temperature": TemperatureScaler}
 

@@ -8,6 +8,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
 from sksoft._validation import check_is_fitted, check_sample_weight
+from sksoft.metrics.logits import log_proba
 from sksoft.metrics.predictions import ROW_SUM_TOLERANCE
 
 
@@ -128,15 +129,6 @@ def as_logits(X, input: str, name: str) -> np.ndarray:
         return X
     _check_proba(X, name)
     return log_proba(X)
-
-
-def log_proba(proba) -> np.ndarray:
-    """log p, with p below 2.2e-16 counted as that.
-
-    A classifier that says exactly zero does not mean infinitely unlikely: the floor is the one of scikit-learn's
-    ``log_loss``, float64's machine epsilon.
-    """
-    return np.log(np.maximum(np.asarray(proba, dtype=np.float64), np.finfo(np.float64).eps))
 
 
 def _check_proba(proba: np.ndarray, name: str) -> None:

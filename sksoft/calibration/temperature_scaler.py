@@ -10,18 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sksoft._validation import Interval, StrOptions, fit_context
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.kernels import rowwise
-from sksoft.kernels.blocks import serial_blas
-from sksoft.objective.batches import InMemory
-from sksoft.objective.links import LINKS
-from sksoft.objective.losses import FenchelYoung
-from sksoft.objective.objective import Objective
-from sksoft.objective.penalties import Ridge
-from sksoft.objective.scores import Temperature
-from sksoft.objective.targets import Labels
-from sksoft.solvers import log_newton
-
-# 1 / temperature in units of the typical range of a row of scores: beyond, the data say "know nothing" or "certain".
-BETA_BOUNDS = (1e-9, 1e9)
+from sksoft.metrics.temperature import best_temperature
 
 
 class TemperatureScaler(ClassifierMixin, BaseEstimator):
@@ -134,20 +123,10 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         rows = scored_rows(X, y, sample_weight, input=self.input, classes=self.classes, name="TemperatureScaler")
         codes, weights = rows.codes, rows.weights
         self.classes_, self.n_features_in_ = rows.classes, len(rows.classes)
-        logits, scale = _standardised(rows.logits)
-        objective = Objective(
-            FenchelYoung(LINKS["softmax"]),
-            Temperature(),
-            InMemory(logits, Labels(codes, len(self.classes_)), weights),
-            Ridge(np.zeros(1)),
-        )
-        limit = _limit(logits, codes, weights)
-        bounds = BETA_BOUNDS if limit is None else (limit, limit)
-        with serial_blas():
-            solution = log_newton(objective, 1.0, bounds=bounds, tol=self.tol, max_iter=self.max_iter)
-        self.at_bound_ = limit is not None or solution.stopped_by == "bound"
-        self._unpack(solution, scale, weights)
-        self._warn(limit)
+        best = best_temperature(rows.logits, codes, weights, tol=self.tol, max_iter=self.max_iter)
+        self.at_bound_ = best.at_bound
+        self._unpack(best.solution, best.scale, weights)
+        self._warn(best.limit)
         return self
 
     def _unpack(self, solution, scale: float, weights: np.ndarray):
@@ -231,32 +210,3 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         """
         codes = new_logits(self, X).argmax(axis=1)
         return self.classes_[codes]
-
-
-def _standardised(logits: np.ndarray) -> tuple[np.ndarray, float]:
-    """Logits with centred rows in units of the typical range of a row, and that unit.
-
-    A shift of a row means nothing to softmax; a common scale makes the search the same for scores of any size, and the
-    median over rows keeps an outlier from setting it.
-    """
-    size = float(np.abs(logits).max()) or 1.0
-    logits = logits / size
-    logits -= logits.max(axis=1, keepdims=True)
-    spreads = -logits.min(axis=1)
-    spread = float(np.median(spreads[spreads > 0.0])) if spreads.any() else 1.0
-    logits -= logits.mean(axis=1, keepdims=True)
-    return logits / spread, spread * size
-
-
-def _limit(logits, codes, weights) -> float | None:
-    """The bound of β = 1/T that F decreases up to, or None where it has a minimum in between.
-
-    F decreases for ever in β exactly if no row ranks another class above its own; it increases from β = 0 on exactly
-    if the mean score of the true class, in centred rows, is not positive.
-    """
-    true_score = logits[np.arange(len(codes)), codes]
-    if not logits.any():
-        return None
-    if np.array_equal(true_score, logits.max(axis=1)):
-        return BETA_BOUNDS[1]
-    return BETA_BOUNDS[0] if weights @ true_score <= 0.0 else None
