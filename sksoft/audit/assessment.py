@@ -15,17 +15,18 @@ from sksoft.audit.exclusions import Exclusions
 from sksoft.audit.findings import by_urgency
 from sksoft.audit.provenance import environment
 from sksoft.audit.recalibration import (
-    Recalibration,
     cross_fitted_temperature,
     judged_arrays,
     recalibration_table,
 )
 from sksoft.audit.report import AuditReport
-from sksoft.audit.scores import columns_of, decomposition_table, score_table
+from sksoft.audit.scores import decomposition_table, score_table
 from sksoft.audit.weighted import effective_size, mean_estimate
 from sksoft.metrics import group_calibration, reliability_curve
 from sksoft.metrics.calibration import check_choices
+from sksoft.metrics.cross_fitting import CrossFitted
 from sksoft.metrics.decisions import check_thresholds, decision_gaps, partition_rates
+from sksoft.metrics.logits import columns_of
 from sksoft.metrics.multiplicity import holm
 from sksoft.metrics.predictions import Predictions, check_predictions
 from sksoft.metrics.sensitive import partition_rows
@@ -228,7 +229,7 @@ def _judged(y_true, y_proba, sample_weight, labels, pos_label) -> Predictions:
     )
 
 
-def _score_frames(predictions: Predictions, recalibrated: Recalibration | None, settings: dict) -> dict:
+def _score_frames(predictions: Predictions, recalibrated: CrossFitted | None, settings: dict) -> dict:
     after = None if recalibrated is None else recalibrated.proba
     return {
         "scores": score_table(predictions, settings["confidence_level"]),
@@ -260,7 +261,7 @@ def class_table(predictions: Predictions, confidence_level: float) -> pd.DataFra
     return table.assign(p_value_holm=holm(table["p_value"]))
 
 
-def _reliability_frames(predictions: Predictions, recalibrated: Recalibration | None, settings: dict) -> dict:
+def _reliability_frames(predictions: Predictions, recalibrated: CrossFitted | None, settings: dict) -> dict:
     def curve(mode, proba=None):
         codes, proba, labels = judged_arrays(predictions, proba)
         return reliability_curve(

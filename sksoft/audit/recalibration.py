@@ -4,30 +4,17 @@ The rows are split into folds at random, each class evenly; the rows of a fold g
 others. Differences before − after are paired, row by row.
 """
 
-import warnings
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
-from sklearn.exceptions import ConvergenceWarning
 
-from sksoft.audit.scores import columns_of
 from sksoft.audit.weighted import mean_estimate
-from sksoft.calibration import TemperatureScaler
-from sksoft.metrics import expected_calibration_error
+from sksoft.metrics import cross_fitting, expected_calibration_error
+from sksoft.metrics.cross_fitting import CrossFitted
+from sksoft.metrics.logits import columns_of
 from sksoft.metrics.predictions import Predictions
 
 
-@dataclass(frozen=True)
-class Recalibration:
-    """Cross-fitted probabilities (n, K), the temperature of each fold, and whether one of them hit its bound."""
-
-    proba: np.ndarray
-    temperatures: np.ndarray
-    at_bound: bool
-
-
-def cross_fitted_temperature(predictions: Predictions, *, n_folds: int = 5, seed: int = 0) -> Recalibration:
+def cross_fitted_temperature(predictions: Predictions, *, n_folds: int = 5, seed: int = 0) -> CrossFitted:
     """Probabilities of every row, scaled by the temperature of the other folds.
 
     Parameters
@@ -38,20 +25,8 @@ def cross_fitted_temperature(predictions: Predictions, *, n_folds: int = 5, seed
     seed : int
         Of the split into folds.
     """
-    proba, codes, weights = columns_of(predictions), predictions.codes, predictions.weights
-    folds = random_folds(codes, min(n_folds, len(codes)), seed)
-    after, temperatures, at_bound = np.empty(proba.shape), [], False
-    for fold in np.unique(folds):
-        inside = folds == fold
-        scaler = TemperatureScaler(input="proba", classes=np.arange(proba.shape[1]))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # reported as at_bound
-            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # they are classes
-            scaler.fit(proba[~inside], codes[~inside], None if weights is None else weights[~inside])
-        after[inside] = scaler.predict_proba(proba[inside])
-        temperatures.append(scaler.temperature_)
-        at_bound |= scaler.at_bound_
-    return Recalibration(after, np.array(temperatures), bool(at_bound))
+    folds = random_folds(predictions.codes, min(n_folds, len(predictions.codes)), seed)
+    return cross_fitting.cross_fitted_temperature(predictions, folds)
 
 
 def random_folds(codes: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
@@ -63,7 +38,7 @@ def random_folds(codes: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
     return folds
 
 
-def recalibration_table(predictions: Predictions, after: Recalibration, settings: dict) -> pd.DataFrame:
+def recalibration_table(predictions: Predictions, after: CrossFitted, settings: dict) -> pd.DataFrame:
     """Scores before and after recalibration.
 
     Returns

@@ -1,37 +1,21 @@
 """Proper scores with intervals, and what they consist of.
 
-With S̄ the mean of a proper score over the rows, r the base rates and x̂ the recalibrated probabilities,
-
-    S̄(p) = MCB − DSC + UNC,   MCB = S̄(p) − S̄(x̂),   DSC = S̄(r) − S̄(x̂),   UNC = S̄(r)
-
-miscalibration, discrimination and uncertainty. For one class against the rest x̂ is the isotonic regression of the
-labels on p [1]_, which makes all terms >= 0; the Brier score of several classes is the sum over classes, so its terms
-are, too. For the log-loss of several classes x̂ is the cross-fitted temperature-scaled prediction [2]_: its MCB is a
-lower bound and may be negative.
-
-.. [1] T. Dimitriadis, T. Gneiting, A. I. Jordan, "Stable reliability diagrams for probabilistic classifiers", PNAS 118
-   (2021), eq. 3 and 4.
-.. [2] E. Berta, D. Holzmüller, M. I. Jordan, F. Bach, "Rethinking early stopping: refine, then calibrate", 2025,
-   section 2.
+For one class against the rest the decomposition is by isotonic regression, which makes all terms >= 0; the Brier score
+of several classes is the sum over classes, so its terms are, too. For the log-loss of several classes it is by the
+cross-fitted temperature: its miscalibration is a lower bound and may be negative. What the terms are is said in
+:mod:`sksoft.metrics.decompositions`.
 """
 
 import numpy as np
 import pandas as pd
-from scipy.special import xlogy
-from sklearn.isotonic import IsotonicRegression
 
 from sksoft.audit.weighted import mean_estimate
+from sksoft.metrics.decompositions import corp_decomposition, recalibrated_decomposition
 from sksoft.metrics.predictions import Predictions
 from sksoft.metrics.scores import log_losses, squared_errors
 
 # Isotonic regression of every class costs O(n K log n): beyond this many cells the Brier score is left whole.
 MOST_CELLS_DECOMPOSED = 20_000_000
-
-
-def columns_of(predictions: Predictions) -> np.ndarray:
-    """Probabilities of all classes, (n, K), one-dimensional ones included."""
-    proba = predictions.proba
-    return np.column_stack([1 - proba, proba]) if predictions.is_binary else proba
 
 
 def score_table(predictions: Predictions, confidence_level: float) -> pd.DataFrame:
@@ -88,56 +72,20 @@ def decomposition_table(predictions: Predictions, recalibrated: np.ndarray | Non
     table : DataFrame
         ``score``, ``value`` = ``miscalibration`` − ``discrimination`` + ``uncertainty``, and ``method``.
     """
-    rows = []
+    found = []
     if predictions.is_binary:
-        hits = (predictions.codes == 1).astype(np.float64)
-        isotonic = isotonic_fit(predictions.proba, hits, predictions.weights)
-        base = np.full(len(hits), predictions.mean(hits))
-        for score, loss in (("Brier score", _square), ("log-loss", _binary_log_loss)):
-            means = [predictions.mean(loss(p, hits)) for p in (predictions.proba, isotonic, base)]
-            rows.append((score, *_terms(*means), "isotonic regression"))
+        found += [("Brier score", corp_decomposition("brier", predictions), "isotonic regression")]
+        found += [("log-loss", corp_decomposition("log_loss", predictions), "isotonic regression")]
     else:
         if predictions.proba.size <= MOST_CELLS_DECOMPOSED:
-            rows.append(("Brier score", *_classwise_brier_terms(predictions), "isotonic regression of each class"))
+            terms = corp_decomposition("brier", predictions)
+            found.append(("Brier score", terms, "isotonic regression of each class"))
         if recalibrated is not None:
-            rows.append(("log-loss", *_log_loss_terms(predictions, recalibrated), "cross-fitted temperature"))
-    return pd.DataFrame(rows, columns=["score", "value", "miscalibration", "discrimination", "uncertainty", "method"])
-
-
-def isotonic_fit(scores: np.ndarray, hits: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-    """Non-decreasing function of `scores` (n,) closest to `hits` in weighted squares, at the scores. O(n log n)."""
-    fitted = IsotonicRegression(y_min=0.0, y_max=1.0).fit_transform(scores, hits, sample_weight=weights)
-    return np.clip(fitted, 0.0, 1.0)
-
-
-def _terms(score: float, recalibrated: float, base: float) -> tuple[float, float, float, float]:
-    return score, score - recalibrated, base - recalibrated, base
-
-
-def _square(p, hits):
-    return (p - hits) ** 2
-
-
-def _binary_log_loss(p, hits):
-    with np.errstate(divide="ignore"):
-        return -(xlogy(hits, p) + xlogy(1 - hits, 1 - p))
-
-
-def _classwise_brier_terms(predictions: Predictions) -> tuple[float, float, float, float]:
-    totals = np.zeros(4)
-    for k in range(len(predictions.classes)):
-        p, hits = predictions.proba[:, k].astype(np.float64), (predictions.codes == k).astype(np.float64)
-        isotonic = isotonic_fit(p, hits, predictions.weights)
-        base = np.full(len(hits), predictions.mean(hits))
-        totals += _terms(*(predictions.mean(_square(q, hits)) for q in (p, isotonic, base)))
-    value, miscalibration, discrimination, uncertainty = totals.tolist()
-    return value, miscalibration, discrimination, uncertainty
-
-
-def _log_loss_terms(predictions: Predictions, recalibrated: np.ndarray) -> tuple[float, float, float, float]:
-    rates = np.bincount(predictions.codes, predictions.weights, minlength=len(predictions.classes))
-    rows = np.arange(len(predictions.codes))
-    with np.errstate(divide="ignore"):
-        after = -np.log(recalibrated[rows, predictions.codes])
-        base = -np.log(rates / rates.sum())[predictions.codes]
-    return _terms(*(predictions.mean(values) for values in (log_losses(predictions), after, base)))
+            terms = recalibrated_decomposition("log_loss", predictions, recalibrated)
+            found.append(("log-loss", terms, "cross-fitted temperature"))
+    names = ["score", "value", "miscalibration", "discrimination", "uncertainty", "method"]
+    rows = [
+        (name, terms.score, terms.miscalibration, terms.discrimination, terms.uncertainty, method)
+        for name, terms, method in found
+    ]
+    return pd.DataFrame(rows, columns=names)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
 from sksoft.audit.recalibration import cross_fitted_temperature
-from sksoft.audit.scores import decomposition_table, isotonic_fit, score_table
+from sksoft.audit.scores import decomposition_table, score_table
 from sksoft.metrics.predictions import check_predictions
 
 RNG = np.random.default_rng(0)
@@ -57,17 +57,6 @@ def test_corp_terms_are_not_negative_and_know_their_limits():
     wrong = decomposition_table(check_predictions(Y, 1 - P), None)
     assert (wrong["miscalibration"] > 0.1).all()
     assert (wrong["discrimination"] >= -1e-12).all()
-
-
-def test_isotonic_fit_by_brute_force():
-    """Min-max formula of isotonic regression on ordered scores (Barlow et al. 1972, theorem 1.4)."""
-    scores, hits, weights = np.arange(8.0), np.array([0, 1, 0, 0, 1, 1, 0, 1.0]), np.arange(1.0, 9)
-
-    def mean(i, j):
-        return np.average(hits[i : j + 1], weights=weights[i : j + 1])
-
-    expected = [max(min(mean(i, j) for j in range(k, 8)) for i in range(k + 1)) for k in range(8)]
-    np.testing.assert_allclose(isotonic_fit(scores, hits, weights), expected)
 
 
 def test_impossible_truth_makes_the_score_infinite_and_nothing_else():
