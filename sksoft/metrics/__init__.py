@@ -8,6 +8,7 @@ from sksoft.metrics.calibration import (
     reliability_curve,
 )
 from sksoft.metrics.decisions import decision_gaps, decision_rates, equalized_odds
+from sksoft.metrics.decompositions import brier_decomposition, log_loss_decomposition
 from sksoft.metrics.groups import group_calibration
 from sksoft.metrics.metric_frame import group_calibration_metrics, metric_for_groups
 from sksoft.metrics.scorers import (
@@ -29,6 +30,7 @@ from sksoft.metrics.soft_labels import soft_log_loss
 
 __all__ = [
     "adaptive_calibration_error",
+    "brier_decomposition",
     "brier_score",
     "classwise_calibration_error",
     "decision_gaps",
@@ -37,6 +39,7 @@ __all__ = [
     "expected_calibration_error",
     "group_calibration",
     "group_calibration_metrics",
+    "log_loss_decomposition",
     "maximum_calibration_error",
     "metric_for_groups",
     "neg_adaptive_calibration_error",
