@@ -9,6 +9,7 @@ from sksoft.metrics.calibration import (
 )
 from sksoft.metrics.decisions import decision_gaps, decision_rates, equalized_odds
 from sksoft.metrics.decompositions import brier_decomposition, log_loss_decomposition
+from sksoft.metrics.fairness import group_disparities
 from sksoft.metrics.groups import group_calibration
 from sksoft.metrics.metric_frame import group_calibration_metrics, metric_for_groups
 from sksoft.metrics.scorers import (
@@ -39,6 +40,7 @@ __all__ = [
     "expected_calibration_error",
     "group_calibration",
     "group_calibration_metrics",
+    "group_disparities",
     "log_loss_decomposition",
     "maximum_calibration_error",
     "metric_for_groups",

@@ -232,23 +232,23 @@ def point_estimates(level: Level, table, cell_sums, weight_type) -> dict[str, np
 
 def _gap_to_rest(sums, frequency: bool) -> tuple[np.ndarray, np.ndarray]:
     """Mean residual of each group minus that of all other rows, and its two-sided Wald p-value."""
-    moments = ("w", "w²", "rows", "score", "hit", "r²", "w²r", "w²r²")
-    rest = {name: sums[name].sum() - sums[name] for name in moments}
-    (mean, variance), (rest_mean, rest_variance) = (
-        _residual_moments(sums, frequency),
-        _residual_moments(rest, frequency),
-    )
+    sums = sums | {"r": sums["score"] - sums["hit"]}
+    rest = {name: sums[name].sum() - sums[name] for name in MOMENTS}
+    (mean, variance), (rest_mean, rest_variance) = (mean_moments(moments, frequency) for moments in (sums, rest))
     gap, deviation = mean - rest_mean, np.sqrt(variance + rest_variance)
     with np.errstate(divide="ignore", invalid="ignore"):
         return gap, 2 * ndtr(-np.abs(gap) / deviation)
 
 
-def _residual_moments(sums, frequency: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted mean of the residuals and the variance of that mean; NaN where fewer than two effective rows
-    are."""
+# Sums over rows that decide a weighted mean of values r and its variance; "r" is Σ w r.
+MOMENTS = ("w", "w²", "rows", "r", "r²", "w²r", "w²r²")
+
+
+def mean_moments(sums, frequency: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean of values r and the variance of that mean; NaN where fewer than two effective rows are."""
     weight, square, rows = sums["w"], sums["w²"], sums["rows"]
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = (sums["score"] - sums["hit"]) / weight
+        mean = sums["r"] / weight
         if frequency:
             size, spread = weight, sums["r²"] - weight * mean**2
         else:

@@ -1,4 +1,4 @@
-"""Metrics for fairlearn's ``MetricFrame``, which calls ``metric(y_true, y_pred, **sample_params)`` on the rows of a group.
+"""Metrics for fairlearn's ``MetricFrame``, which calls ``metric(y_true, y_pred, **sample_params)`` group by group.
 
 A slice does not know what the whole knew: which classes there are, where bins lie that were cut at quantiles, what the
 other rows look like. The metrics made here carry it along. They are plain callables with a ``__name__``; nothing of
