@@ -7,11 +7,13 @@ from sksoft.metrics.calibration import (
     maximum_calibration_error,
     reliability_curve,
 )
+from sksoft.metrics.cumulative import cumulative_calibration_error
 from sksoft.metrics.decisions import decision_gaps, decision_rates, equalized_odds
 from sksoft.metrics.decompositions import brier_decomposition, log_loss_decomposition
 from sksoft.metrics.fairness import group_disparities
 from sksoft.metrics.groups import group_calibration
 from sksoft.metrics.metric_frame import group_calibration_metrics, metric_for_groups
+from sksoft.metrics.multicalibration import multicalibration_error
 from sksoft.metrics.scorers import (
     neg_adaptive_calibration_error,
     neg_brier_score,
@@ -34,6 +36,7 @@ __all__ = [
     "brier_decomposition",
     "brier_score",
     "classwise_calibration_error",
+    "cumulative_calibration_error",
     "decision_gaps",
     "decision_rates",
     "equalized_odds",
@@ -44,6 +47,7 @@ __all__ = [
     "log_loss_decomposition",
     "maximum_calibration_error",
     "metric_for_groups",
+    "multicalibration_error",
     "neg_adaptive_calibration_error",
     "neg_brier_score",
     "neg_classwise_calibration_error",

@@ -1,16 +1,6 @@
 """Binned calibration errors and the reliability curve.
 
-Which probability is compared with what (`mode`):
-
-============== ========================================================================= =====================
-mode           question                                                                  named by
-============== ========================================================================= =====================
-``confidence`` is the predicted label right as often as its probability says?            Guo et al. 2017
-``top_label``  the same within each predicted label, averaged by how often it is said    Gupta & Ramdas 2022
-``classwise``  does each class occur as often as its probability says? (mean over K)      Kull et al. 2019
-``binary``     does the positive class occur as often as its probability says?           Naeini et al. 2015
-============== ========================================================================= =====================
-
+Which probability is compared with what (`mode`) is said in :mod:`sksoft.metrics.events`.
 Bins are (l, u] with 0 in the first and 1 in the last, scikit-learn's. How errors follow from bins, and what
 debiasing does, is said in :mod:`sksoft.metrics.binned`.
 """
@@ -22,10 +12,9 @@ import pandas as pd
 from scipy.special import betaincinv, ndtri
 
 from sksoft.metrics.binned import bin_classes, bin_scores
-from sksoft.metrics.labels import encode_labels
+from sksoft.metrics.events import MODES, column_labels, columns, positive_class, resolved_mode
 from sksoft.metrics.predictions import WEIGHT_TYPES, Predictions, check_predictions
 
-MODES = ("auto", "confidence", "classwise", "top_label", "binary")
 STRATEGIES = ("uniform", "quantile")
 NORMS = ("l1", "l2", "max")
 INTERVALS = ("wilson", "clopper-pearson")
@@ -63,7 +52,7 @@ def expected_calibration_error(
     norm : {'l1', 'l2', 'max'}, default='l1'
         ``'l2'`` is the root mean square calibration error, ``'max'`` the largest distance.
     mode : {'auto', 'confidence', 'classwise', 'top_label', 'binary'}, default='auto'
-        See the top of this module. ``'auto'`` is ``'binary'`` for a one-dimensional `y_proba`, else
+        See :mod:`sksoft.metrics.events`. ``'auto'`` is ``'binary'`` for a one-dimensional `y_proba`, else
         ``'confidence'``. ``'binary'`` with several columns looks at the column of `pos_label` (of two
         columns, by default the second).
     debias : bool, default=False
@@ -348,8 +337,8 @@ def reliability_curve(
     sums, _, edges = _binned(predictions, mode, n_bins, strategy, pos_label)
     edges = np.broadcast_to(edges, (len(sums.weight), n_bins - 1))
     frames = [_curve_frame(sums, row, edges[row], weight_type, confidence_level, interval) for row in range(len(edges))]
-    if _resolved(predictions, mode) in ("classwise", "top_label"):
-        for frame, label in zip(frames, _classes(predictions)):
+    if resolved_mode(predictions, mode) in ("classwise", "top_label"):
+        for frame, label in zip(frames, column_labels(predictions)):
             frame.insert(0, "class", [label] * len(frame))
     return pd.concat(frames, ignore_index=True)
 
@@ -397,55 +386,22 @@ def _curve_frame(sums, row, edges, weight_type, confidence_level, interval) -> p
 def _binned(predictions: Predictions, mode, n_bins, strategy, pos_label):
     """Sums (rows, n_bins), the share of each row in the error, and inner edges (n_bins - 1,) or (rows, n_bins
     - 1)."""
-    mode = _resolved(predictions, mode)
+    mode = resolved_mode(predictions, mode)
     weights = predictions.weights
     if mode == "classwise":
-        sums, edges = bin_classes(_columns(predictions), predictions.codes, n_bins, strategy, weights)
+        sums, edges = bin_classes(columns(predictions), predictions.codes, n_bins, strategy, weights)
         return sums, np.full(len(sums.weight), 1 / len(sums.weight)), edges
     if mode == "binary":
-        scores, hits = _positive(predictions, pos_label)
+        scores, hits = positive_class(predictions, pos_label)
         groups, n_groups = None, 1
     else:
         top_codes, scores = predictions.top_label
         hits = top_codes == predictions.codes
         groups = top_codes if mode == "top_label" else None
-        n_groups = len(_classes(predictions)) if mode == "top_label" else 1
+        n_groups = len(column_labels(predictions)) if mode == "top_label" else 1
     sums, edges = bin_scores(scores, hits, n_bins, strategy, weights, groups, n_groups)
     totals = sums.weight.sum(axis=1)
     return sums, totals / totals.sum(), edges
-
-
-def _resolved(predictions: Predictions, mode: str) -> str:
-    if mode == "auto":
-        return "binary" if predictions.is_binary else "confidence"
-    return mode
-
-
-def _positive(predictions: Predictions, pos_label):
-    """Probability and occurrence of the positive class."""
-    if predictions.is_binary:
-        return predictions.proba, predictions.codes
-    column = 1
-    if pos_label is not None:
-        column = int(encode_labels([pos_label], predictions.classes)[0])
-        if column < 0:
-            raise ValueError(
-                f"pos_label={pos_label!r} is not a valid label: it should be one of {predictions.classes.tolist()}."
-            )
-    elif len(predictions.classes) > 2:
-        raise ValueError("mode='binary' with more than two columns needs 'pos_label'. Got None instead.")
-    return predictions.proba[:, column], predictions.codes == column
-
-
-def _columns(predictions: Predictions) -> np.ndarray:
-    proba = predictions.proba
-    return np.column_stack([1 - proba, proba]) if predictions.is_binary else proba
-
-
-def _classes(predictions: Predictions) -> list:
-    """Labels of the columns; the negative class may have no name where no row shows it."""
-    known = list(predictions.classes)
-    return [None, *known] if len(known) == 1 else known
 
 
 def check_choices(**parameters):

@@ -1,0 +1,47 @@
+"""Cases of the sums over pairs: every kernel, rows that coincide, one row, more than one tile."""
+
+import numpy as np
+
+from cases import Case
+
+
+def rows(n_rows, n_columns):
+    rng = np.random.default_rng(n_rows)
+    points = rng.dirichlet(np.full(n_columns, 0.5), n_rows)
+    points[n_rows // 2 :: 7] = points[0]
+    return points, rng.standard_normal((n_rows, n_columns)), rng.integers(0, 4, n_rows).astype(np.float64)
+
+
+def form(n_rows, n_columns, kind):
+    def build(_):
+        points, residuals, _ = rows(n_rows, n_columns)
+        return (points, residuals), {"kind": kind, "bandwidth": 0.7}
+
+    return build
+
+
+def histogram(n_rows, n_columns, kind, low=0.0, high=1.5):
+    def build(_):
+        points, _, weights = rows(n_rows, n_columns)
+        return (points, weights), {"kind": kind, "low": low, "high": high, "n_cells": 7}
+
+    return build
+
+
+# Sums of many terms of both signs.
+LOOSE = {"rtol": {"float64": 1e-10, "float32": 1e-10}, "atol": {"float64": 1e-10, "float32": 1e-10}}
+
+CASES = {
+    "kernel_form": [
+        *(Case(f"{kind}", form(600, 5, kind), **LOOSE) for kind in ("total_variation", "laplacian", "gaussian")),
+        Case("one column", form(300, 1, "laplacian"), **LOOSE),
+        Case("one row", form(1, 3, "gaussian"), **LOOSE),
+        Case("many columns", form(40, 300, "total_variation"), **LOOSE),
+    ],
+    "distance_histogram": [
+        *(Case(f"{kind}", histogram(600, 5, kind), **LOOSE) for kind in ("total_variation", "laplacian", "gaussian")),
+        Case("a part of the distances", histogram(600, 5, "total_variation", 0.31, 0.77), **LOOSE),
+        Case("one column", histogram(300, 1, "laplacian"), **LOOSE),
+        Case("one row", histogram(1, 3, "gaussian"), **LOOSE),
+    ],
+}
