@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, colum
 
 from sksoft._validation import check_is_fitted, check_sample_weight
 from sksoft.metrics.logits import log_proba
+from sksoft.metrics.labels import encode_labels, sorted_labels
 from sksoft.metrics.predictions import ROW_SUM_TOLERANCE
 
 
@@ -18,7 +19,8 @@ class ScoredRows:
 
     Attributes
     ----------
-    logits : ndarray (n, K), float64
+    logits : ndarray (n, K), float64 or float32
+        Not to be written to.
     codes : ndarray (n,) intp
         Column of every row's label.
     weights : ndarray (n,), float64, > 0
@@ -58,8 +60,9 @@ def scored_rows(X, y, sample_weight, *, input: str, classes, name: str) -> Score
     """
     logits = as_logits(X, input, name)
     y = column_or_1d(y, warn=True)
-    assert_all_finite(y, input_name="y")
-    check_classification_targets(y)
+    if y.dtype.kind not in "biu":  # those can be neither missing nor continuous
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
     check_consistent_length(logits, y)
     weights = check_sample_weight(sample_weight, logits)
     kept = weights > 0
@@ -73,18 +76,17 @@ def scored_rows(X, y, sample_weight, *, input: str, classes, name: str) -> Score
             f"X has {logits.shape[1]} columns of scores, but there are {len(classes)} {source}."
             " Name the label of every column in classes=."
         )
-    order = np.argsort(classes, kind="stable")
-    codes = order[np.minimum(np.searchsorted(classes[order], y), len(order) - 1)]
-    unknown = np.flatnonzero(classes[codes] != y)
-    if len(unknown):
-        raise ValueError(f"y holds the label {y[unknown[0]]!r}, which is not one of the classes {classes.tolist()}.")
+    codes = encode_labels(y, classes)
+    if codes.min() < 0:
+        unknown = y[int(np.argmin(codes))]
+        raise ValueError(f"y holds the label {unknown!r}, which is not one of the classes {classes.tolist()}.")
     return ScoredRows(logits, codes, weights, classes, kept)
 
 
 def _column_labels(y, classes) -> tuple[np.ndarray, str]:
     """Labels of the columns, and where they are from."""
     if classes is None:
-        return np.unique(y), "different labels in y"
+        return sorted_labels(y), "different labels in y"
     return np.asarray(classes), "entries of the 'classes' parameter"
 
 
@@ -101,7 +103,7 @@ def new_logits(calibrator, X) -> np.ndarray:
 
 
 def as_logits(X, input: str, name: str) -> np.ndarray:
-    """Logits of shape (n, K), float64, from what a user passed to a calibrator.
+    """Logits of shape (n, K), float64 (float32 as it is), from what a user passed to a calibrator.
 
     Parameters
     ----------
@@ -121,7 +123,7 @@ def as_logits(X, input: str, name: str) -> np.ndarray:
     ValueError
         For NaN or infinite values, negative probabilities or rows that do not sum to one within 1e-3.
     """
-    X = check_array(X, dtype=np.float64, ensure_2d=False, estimator=name, input_name="X")
+    X = check_array(X, dtype=[np.float64, np.float32], ensure_2d=False, estimator=name, input_name="X")
     if X.ndim == 1 or X.shape[1] == 1:
         second = X.reshape(-1)
         X = np.column_stack([1.0 - second if input == "proba" else np.zeros_like(second), second])

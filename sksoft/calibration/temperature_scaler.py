@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sksoft._validation import Interval, StrOptions, fit_context
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.kernels import rowwise
-from sksoft.metrics.temperature import best_temperature
+from sksoft.objective.temperature import BestTemperature, best_temperature
 
 
 class TemperatureScaler(ClassifierMixin, BaseEstimator):
@@ -121,40 +121,38 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
             If the best temperature is zero or infinite, or `max_iter` was not enough.
         """
         rows = scored_rows(X, y, sample_weight, input=self.input, classes=self.classes, name="TemperatureScaler")
-        codes, weights = rows.codes, rows.weights
         self.classes_, self.n_features_in_ = rows.classes, len(rows.classes)
-        best = best_temperature(rows.logits, codes, weights, tol=self.tol, max_iter=self.max_iter)
-        self.at_bound_ = best.at_bound
-        self._unpack(best.solution, best.scale, weights)
-        self._warn(best.limit)
+        best = best_temperature(rows.logits, rows.codes, rows.weights, tol=self.tol, max_iter=self.max_iter)
+        self._unpack(best, rows.weights)
+        self._warn(best)
         return self
 
-    def _unpack(self, solution, scale: float, weights: np.ndarray):
+    def _unpack(self, best: BestTemperature, weights: np.ndarray):
+        solution, unit = best.solution, best.unit
         beta = float(solution.w[0])
-        self.temperature_ = scale / beta
+        self.temperature_ = unit / beta
         self.converged_ = solution.converged
+        self.at_bound_ = best.at_bound
         self.loss_ = solution.value
-        self.gradient_norm_ = solution.gradient_norm * scale
+        self.gradient_norm_ = solution.gradient_norm * unit
         self.n_iter_ = solution.n_iter
         largest = weights.max()
         relative = weights / largest  # so that squares of weights of any size are finite
         frequency = self.weight_type == "frequency"
         n = relative.sum() * largest if frequency else relative.sum() ** 2 / (relative @ relative)
         known = solution.curvature > 0.0 and not self.at_bound_
-        self.temperature_stderr_ = float(scale / beta**2 / np.sqrt(n * solution.curvature)) if known else float("nan")
+        self.temperature_stderr_ = float(unit / beta**2 / np.sqrt(n * solution.curvature)) if known else float("nan")
 
-    def _warn(self, limit: float | None):
-        if limit is not None:
-            message = (
-                "the scores separate the labels, so the best temperature is zero"
-                if limit > 1.0
-                else "the scores are no better than uniform, so the best temperature is infinite"
-            )
-            message = f"TemperatureScaler stopped at temperature_={self.temperature_:.3g}: {message}."
+    def _warn(self, best: BestTemperature):
+        stopped = f"TemperatureScaler stopped at temperature_={self.temperature_:.3g}"
+        if best.limit == np.inf:
+            message = f"{stopped}: the scores separate the labels, so the best temperature is zero."
+        elif best.limit == 0.0:
+            message = f"{stopped}: the scores are no better than uniform, so the best temperature is infinite."
         elif self.at_bound_:
             message = (
-                f"TemperatureScaler stopped at temperature_={self.temperature_:.3g}, the end of its search: the best"
-                " temperature is far from the spread of most rows' scores. Look for outliers."
+                f"{stopped}, the end of its search: the best temperature is far from the spread of most rows' scores."
+                " Look for outliers."
             )
         elif not self.converged_:
             message = (
