@@ -7,6 +7,7 @@ from sksoft.metrics.calibration import (
     maximum_calibration_error,
     reliability_curve,
 )
+from sksoft.metrics.cox import cox_calibration
 from sksoft.metrics.cumulative import cumulative_calibration_error
 from sksoft.metrics.decisions import decision_gaps, decision_rates, equalized_odds
 from sksoft.metrics.decompositions import brier_decomposition, log_loss_decomposition
@@ -36,6 +37,7 @@ __all__ = [
     "brier_decomposition",
     "brier_score",
     "classwise_calibration_error",
+    "cox_calibration",
     "cumulative_calibration_error",
     "decision_gaps",
     "decision_rates",
