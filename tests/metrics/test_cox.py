@@ -10,7 +10,7 @@ from scipy.special import log_softmax, logsumexp, softmax
 from scipy.stats import chi2, kstest
 from sklearn.exceptions import ConvergenceWarning
 
-from sksoft.metrics.cox import cox_calibration
+from sksoft.metrics import cox_calibration
 from sksoft.metrics.logits import log_proba
 
 
