@@ -13,6 +13,7 @@ from sksoft.metrics.decisions import decision_gaps, decision_rates, equalized_od
 from sksoft.metrics.decompositions import brier_decomposition, log_loss_decomposition
 from sksoft.metrics.fairness import group_disparities
 from sksoft.metrics.groups import group_calibration
+from sksoft.metrics.kernel_error import kernel_calibration_error
 from sksoft.metrics.metric_frame import group_calibration_metrics, metric_for_groups
 from sksoft.metrics.multicalibration import multicalibration_error
 from sksoft.metrics.scorers import (
@@ -46,6 +47,7 @@ __all__ = [
     "group_calibration",
     "group_calibration_metrics",
     "group_disparities",
+    "kernel_calibration_error",
     "log_loss_decomposition",
     "maximum_calibration_error",
     "metric_for_groups",
