@@ -7,6 +7,7 @@ from sksoft.metrics.calibration import (
     maximum_calibration_error,
     reliability_curve,
 )
+from sksoft.metrics.canonical import canonical_calibration_error
 from sksoft.metrics.cox import cox_calibration
 from sksoft.metrics.cumulative import cumulative_calibration_error
 from sksoft.metrics.decisions import decision_gaps, decision_rates, equalized_odds
@@ -16,6 +17,7 @@ from sksoft.metrics.groups import group_calibration
 from sksoft.metrics.kernel_error import kernel_calibration_error
 from sksoft.metrics.metric_frame import group_calibration_metrics, metric_for_groups
 from sksoft.metrics.multicalibration import multicalibration_error
+from sksoft.metrics.ood import mahalanobis_scores, neighbor_scores, ood_scores
 from sksoft.metrics.scorers import (
     neg_adaptive_calibration_error,
     neg_brier_score,
@@ -37,6 +39,7 @@ __all__ = [
     "adaptive_calibration_error",
     "brier_decomposition",
     "brier_score",
+    "canonical_calibration_error",
     "classwise_calibration_error",
     "cox_calibration",
     "cumulative_calibration_error",
@@ -49,6 +52,7 @@ __all__ = [
     "group_disparities",
     "kernel_calibration_error",
     "log_loss_decomposition",
+    "mahalanobis_scores",
     "maximum_calibration_error",
     "metric_for_groups",
     "multicalibration_error",
@@ -60,6 +64,8 @@ __all__ = [
     "neg_negative_log_likelihood",
     "neg_soft_log_loss",
     "negative_log_likelihood",
+    "neighbor_scores",
+    "ood_scores",
     "prediction_margin",
     "predictive_entropy",
     "reliability_curve",
