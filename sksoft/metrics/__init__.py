@@ -13,6 +13,7 @@ from sksoft.metrics.cumulative import cumulative_calibration_error
 from sksoft.metrics.decisions import decision_gaps, decision_rates, equalized_odds
 from sksoft.metrics.decompositions import brier_decomposition, log_loss_decomposition
 from sksoft.metrics.fairness import group_disparities
+from sksoft.metrics.far_field import far_field_report
 from sksoft.metrics.groups import group_calibration
 from sksoft.metrics.kernel_error import kernel_calibration_error
 from sksoft.metrics.metric_frame import group_calibration_metrics, metric_for_groups
@@ -47,6 +48,7 @@ __all__ = [
     "decision_rates",
     "equalized_odds",
     "expected_calibration_error",
+    "far_field_report",
     "group_calibration",
     "group_calibration_metrics",
     "group_disparities",
