@@ -34,6 +34,7 @@ from sksoft.metrics.scores import (
     prediction_margin,
     predictive_entropy,
 )
+from sksoft.metrics.smooth import smooth_calibration_error
 from sksoft.metrics.soft_labels import soft_log_loss
 
 __all__ = [
@@ -71,5 +72,6 @@ __all__ = [
     "prediction_margin",
     "predictive_entropy",
     "reliability_curve",
+    "smooth_calibration_error",
     "soft_log_loss",
 ]

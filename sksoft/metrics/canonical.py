@@ -82,7 +82,7 @@ def canonical_calibration_error(
         raise ValueError(f"The 'min_weight' parameter must be a positive finite float. Got {min_weight!r} instead.")
     predictions = check_predictions(y_true, y_proba, sample_weight=sample_weight, labels=labels, pos_label=pos_label)
     proba = columns(predictions)
-    cells = _uniform_cells(proba, n_bins) if strategy == "uniform" else _dynamic_cells(proba, predictions, min_weight)
+    cells = _uniform_cells(proba, n_bins) if strategy == "uniform" else _dynamic_cells(proba, predictions, float(min_weight))
     total = 0.0
     for k in range(proba.shape[1]):
         residual = (predictions.codes == k) - proba[:, k].astype(np.float64)
