@@ -160,3 +160,20 @@ def test_equalized_odds_of_groups_that_cannot_be_judged():
 def test_bad_thresholds_are_named(thresholds):
     with pytest.raises(ValueError, match="'thresholds' parameter must hold"):
         decision_rates([0, 1], [0.2, 0.7], ["a", "b"], thresholds=thresholds)
+
+
+def test_the_identity_of_error_rates_on_compas(shared_data):
+    """Chouldechova 2017, eq. 2.6, and the numbers docs/fairness.md prints."""
+    table = pd.read_csv(shared_data / "fairness" / "compas_two_years.csv.gz", low_memory=False)
+    rates = decision_rates(table["two_year_recid"], table["decile_score"] / 10, table["race"]).set_index("group")
+    p, ppv, fnr = (rates[name] for name in ("base_rate", "precision", "false_negative_rate"))
+    odds, misses = p / (1 - p), (1 - ppv) / ppv
+    np.testing.assert_allclose(odds * misses * (1 - fnr), rates["false_positive_rate"], rtol=1e-12)
+    black, white = "African-American", "Caucasian"
+    np.testing.assert_allclose(odds[[black, white]], [1.0591, 0.6492], atol=5e-5)
+    np.testing.assert_allclose(misses[[black, white]], [0.5882, 0.6911], atol=5e-5)
+    assert odds[black] * misses[white] * (1 - fnr[white]) == pytest.approx(0.383, abs=5e-4)
+    two = table[table["race"].isin([black, white])]
+    odds_gap = equalized_odds(decision_rates(two["two_year_recid"], two["decile_score"] / 10, two["race"])).iloc[0]
+    found = odds_gap[["difference", "difference_low", "difference_high"]].astype(float)
+    np.testing.assert_allclose(found, [0.214, 0.182, 0.245], atol=5e-4)

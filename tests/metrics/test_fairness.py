@@ -3,12 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from sksoft.metrics import (
     brier_score,
     expected_calibration_error,
     group_calibration,
     group_disparities,
+    multicalibration_error,
     negative_log_likelihood,
 )
 from sksoft.metrics.fairness import COLUMNS
@@ -200,3 +202,25 @@ def test_groups_without_any_error():
 def test_bad_input_is_named(options, message):
     with pytest.raises(ValueError, match=message):
         group_disparities([0, 1], [0.2, 0.7], ["a", "b"], **options)
+
+
+def test_compas_is_calibrated_by_race_and_not_by_sex(shared_data):
+    """The numbers docs/fairness.md prints."""
+    table = pd.read_csv(shared_data / "fairness" / "compas_two_years.csv.gz", low_memory=False)
+    table = table[table["race"].isin(["African-American", "Caucasian"])]
+    y, decile = table["two_year_recid"], table[["decile_score"]].to_numpy()
+    proba = LogisticRegression(C=1e6).fit(decile, y).predict_proba(decile)[:, 1]
+    by_race = group_calibration(y, proba, table["race"], n_bins=10, random_state=0).set_index("group")
+    by_race = by_race.loc[["African-American", "Caucasian"]]
+    np.testing.assert_allclose(by_race["mean_score"], [0.5061, 0.4058], atol=5e-5)
+    np.testing.assert_allclose(by_race["observed_rate"], [0.5143, 0.3936], atol=5e-5)
+    assert (by_race["p_value"] > 0.2).all()
+    gaps = group_disparities(y, proba, table["race"], n_bins=10, random_state=0).set_index("metric")
+    assert gaps.loc["accuracy", "gap"] == pytest.approx(0.0359, abs=5e-5)
+    assert gaps.loc["accuracy", "p_value"] < 0.05 < gaps.loc["squared_error_debiased", "p_value"]
+    found = multicalibration_error(y, proba, table[["race", "sex"]], n_resamples=199, random_state=0)
+    assert (found.group, found.p_value) == ("Female", 1 / 200)
+    errors = found.table.set_index("group")
+    assert errors.loc["Female", "error"] == pytest.approx(0.078, abs=5e-4)
+    assert errors.loc["Female", "statistic"] == pytest.approx(5.83, abs=5e-3)
+    assert errors.loc["overall", "p_value"] > 0.2
