@@ -7,6 +7,7 @@ from sksoft.metrics.calibration import (
     maximum_calibration_error,
     reliability_curve,
 )
+from sksoft.metrics.calibration_tests import calibration_test
 from sksoft.metrics.canonical import canonical_calibration_error
 from sksoft.metrics.cox import cox_calibration
 from sksoft.metrics.cumulative import cumulative_calibration_error
@@ -41,6 +42,7 @@ __all__ = [
     "adaptive_calibration_error",
     "brier_decomposition",
     "brier_score",
+    "calibration_test",
     "canonical_calibration_error",
     "classwise_calibration_error",
     "cox_calibration",
