@@ -42,8 +42,7 @@ def kernel_form(points, residuals, *, kind, bandwidth):
     """
     total = 0.0
     for rows in _tiles(len(points)):
-        distances = _distances(points, rows, kind)
-        similarity = np.exp(-distances / bandwidth if kind != "gaussian" else -0.5 * (distances / bandwidth) ** 2)
+        similarity = similarities(points, rows, kind, bandwidth)
         products = residuals[rows] @ residuals[rows.start :].T
         total += float(np.triu(similarity * products, 1).sum())
     return np.float64(total)
@@ -78,6 +77,12 @@ def distance_histogram(points, weights, *, kind, low, high, n_cells):
         table[0] += np.bincount(cells, mass, minlength=n_cells + 2)
         table[1] += np.bincount(cells, mass * distances, minlength=n_cells + 2)
     return table
+
+
+def similarities(points, rows, kind, bandwidth):
+    """k(x_i, x_j) of `rows` (a slice) to the rows from the first of them on, (rows, n − first)."""
+    distances = _distances(points, rows, kind)
+    return np.exp(-distances / bandwidth if kind != "gaussian" else -0.5 * (distances / bandwidth) ** 2)
 
 
 def _tiles(n_rows):

@@ -134,7 +134,7 @@ def cox_calibration(
     >>> y = rng.random(5000) < 1 / (1 + np.exp(-logits))
     >>> fit = cox_calibration(y, 1 / (1 + np.exp(-2 * logits)))  # twice too extreme
     >>> print(f"{fit.slope:.2f} ± {fit.slope_stderr:.2f}")
-    0.49 ± 0.02
+    0.52 ± 0.02
     """
     check_choices(weight_type=weight_type)
     predictions = check_predictions(

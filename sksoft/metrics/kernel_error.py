@@ -187,7 +187,8 @@ def median_distance(points, kind: str, weights=None) -> float:
 def _estimate(rows: ResidualRows, kind, estimator, bandwidth, frequency) -> float:
     _, points, residuals, weights = rows
     if estimator == "linear":
-        return _linear(points, residuals, weights, kind, bandwidth, frequency)
+        terms, mass = linear_terms(points, residuals, weights, kind, bandwidth, frequency)
+        return float(mass @ terms / mass.sum())
     size, squared = float(len(points)), float(len(points))
     own = (residuals**2).sum(axis=1)  # h_ii
     if weights is not None:
@@ -207,8 +208,8 @@ def _estimate(rows: ResidualRows, kind, estimator, bandwidth, frequency) -> floa
     return total / n_pairs
 
 
-def _linear(points, residuals, weights, kind, bandwidth, frequency) -> float:
-    """Rows (1, 2), (3, 4), …; repetitions are written out."""
+def linear_terms(points, residuals, weights, kind, bandwidth, frequency) -> tuple[np.ndarray, np.ndarray]:
+    """h and weight w_i w_j of the pairs of rows (1, 2), (3, 4), …; repetitions are written out."""
     rows = np.arange(len(points))
     if frequency and weights is not None:
         rows, weights = np.repeat(rows, weights.astype(np.intp)), None
@@ -223,7 +224,7 @@ def _linear(points, residuals, weights, kind, bandwidth, frequency) -> float:
         bandwidth = _weighted_median(distance[positive], mass[positive]) if positive.any() else 1.0
     scaled = distance / float(bandwidth)
     similarity = np.exp(-0.5 * scaled**2 if kind == "gaussian" else -scaled)
-    return float(mass @ (similarity * (residuals[first] * residuals[second]).sum(axis=1)) / mass.sum())
+    return similarity * (residuals[first] * residuals[second]).sum(axis=1), mass
 
 
 def _weighted_median(values, weights) -> float:

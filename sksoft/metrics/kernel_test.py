@@ -1,0 +1,126 @@
+"""Is the squared kernel calibration error larger than that of calibrated predictions?
+
+The unbiased estimator is a degenerate U-statistic under the null hypothesis: its limit is a weighted sum of χ² that
+depends on the predictions. Instead of the limit, labels are drawn from the predictions, which is exact; a draw costs
+one product of the kernel with its residuals. The mean of the linear estimator's independent terms h, of weight m, is
+asymptotically normal: ``z = Σ m h / (Σ m² (h − h̄)²)^½`` ([1]_, corollary 1), large against the null hypothesis.
+
+.. [1] D. Widmann, F. Lindsten, D. Zachariah, "Calibration tests in multi-class classification: a unifying framework",
+   NeurIPS 2019.
+"""
+
+import numpy as np
+from scipy.special import ndtr
+
+from sksoft.kernels import pairs
+from sksoft.kernels.blocks import row_blocks
+from sksoft.metrics.events import columns, positive_class
+from sksoft.metrics.kernel_error import linear_terms, median_distance
+from sksoft.metrics.null_labels import monte_carlo_p_value, null_labels, written_out
+from sksoft.metrics.predictions import Predictions
+
+# A tile of the kernel, and residuals of some draws.
+TILE_BYTES, LABEL_BYTES = 8 << 20, 64 << 20
+
+
+def kernel_test(predictions: Predictions, mode: str, options: dict, seed: int, n_resamples: int) -> tuple[float, float]:
+    """Statistic and p-value; `n_resamples` is not looked at for ``options['estimator'] == 'linear'``.
+
+    Parameters
+    ----------
+    predictions : Predictions
+    mode : {'auto', 'canonical', 'confidence', 'classwise', 'binary'}
+    options : dict
+        ``kernel``, ``bandwidth``, ``estimator`` ('unbiased' or 'linear'), ``weight_type``, ``pos_label``.
+    seed : int in [0, 2⁶⁴)
+    n_resamples : int >= 1
+    """
+    if options["weight_type"] == "frequency":
+        predictions = written_out(predictions)
+    if len(predictions.codes) < 2:
+        raise ValueError("method='skce' needs at least two rows. Got 1.")
+    if options["estimator"] == "linear":
+        return _linear_test(predictions, mode, options)
+    weights = np.ones(len(predictions.codes)) if predictions.weights is None else predictions.weights
+    weights = weights / weights.max()
+    n_pairs = (weights.sum() ** 2 - weights @ weights) / 2
+    units = []
+    for share, points, columns_of_residuals in _units(predictions, mode, options["pos_label"]):
+        bandwidth = options["bandwidth"]
+        if bandwidth == "median":
+            bandwidth = median_distance(points, options["kernel"], weights)
+        units.append((share / n_pairs, points, columns_of_residuals, float(bandwidth)))
+    totals = np.zeros(n_resamples + 1)
+    for block, drawn in _label_blocks(predictions, seed, n_resamples):
+        for share, points, columns_of_residuals, bandwidth in units:
+            residuals = [column(drawn) * weights[:, None] for column in columns_of_residuals]
+            totals[block] += share * _forms(points, residuals, options["kernel"], bandwidth)
+    return float(totals[0]), monte_carlo_p_value(float(totals[0]), totals[1:])
+
+
+def _label_blocks(predictions: Predictions, seed: int, n_resamples: int):
+    """Places and codes (n, b), some columns at a time: those that were seen, then drawn ones."""
+    labels, n_classes = null_labels(predictions.proba, seed), 2 if predictions.is_binary else predictions.proba.shape[1]
+    row_bytes = 8 * len(predictions.codes) * n_classes
+    for block in row_blocks(n_resamples + 1, row_bytes, LABEL_BYTES):
+        drawn = [labels.draw(b - 1) if b else predictions.codes for b in range(block.start, block.stop)]
+        yield block, np.stack(drawn, axis=1)
+
+
+def _units(predictions: Predictions, mode: str, pos_label):
+    """(share, points (n, M), functions from codes (n, B) to a column of residuals (n, B)) of each part of the error."""
+    if mode in ("auto", "canonical", "classwise") and not (predictions.is_binary and mode == "auto"):
+        proba = columns(predictions).astype(np.float64)
+        residuals = [lambda codes, k=k: (codes == k) - proba[:, k, None] for k in range(proba.shape[1])]
+        if mode == "classwise":
+            yield from ((1 / len(residuals), proba[:, k, None], [column]) for k, column in enumerate(residuals))
+        else:
+            yield 1.0, proba, residuals
+        return
+    if mode == "confidence":
+        top, scores = predictions.top_label
+        scores = scores[:, None]
+        yield 1.0, scores, [lambda codes: (codes == top[:, None]) - scores]
+        return
+    scores, _ = positive_class(predictions, pos_label)
+    scores = scores.astype(np.float64)[:, None]
+    positive = 1 if predictions.is_binary else int(np.argmax(_is_positive(predictions, pos_label)))
+    yield 1.0, scores, [lambda codes: (codes == positive) - scores]
+
+
+def _is_positive(predictions: Predictions, pos_label) -> np.ndarray:
+    """Which column is that of the positive class."""
+    if pos_label is None:
+        return np.arange(predictions.proba.shape[1]) == 1
+    return np.asarray(predictions.classes == pos_label)
+
+
+def _forms(points, residuals, kind, bandwidth) -> np.ndarray:
+    """``Σ_{i<j} k(x_i, x_j) Σ_c r_ic r_jc`` for every column of the residuals, each (n, B)."""
+    totals = np.zeros(residuals[0].shape[1])
+    for rows in row_blocks(len(points), 8 * len(points), TILE_BYTES):
+        near = pairs.similarities(points, rows, kind, bandwidth)
+        size = rows.stop - rows.start
+        near[:, :size] = np.triu(near[:, :size], 1)
+        for column in residuals:
+            totals += np.einsum("ib,ib->b", column[rows], near @ column[rows.start :])
+    return totals
+
+
+def _linear_test(predictions: Predictions, mode: str, options: dict) -> tuple[float, float]:
+    """z of the mean of the terms, and its upper tail."""
+    drawn, total = predictions.codes[:, None], 0.0
+    for share, points, columns_of_residuals in _units(predictions, mode, options["pos_label"]):
+        residuals = np.column_stack([column(drawn)[:, 0] for column in columns_of_residuals])
+        terms, mass = linear_terms(
+            points, residuals, predictions.weights, options["kernel"], options["bandwidth"], False
+        )
+        total = total + share * mass * terms
+    mean = float(total.sum() / mass.sum())
+    spread = float(np.sqrt(((total - mass * mean) ** 2).sum()) / mass.sum())
+    n_terms = len(mass)
+    if n_terms < 2:
+        raise ValueError("method='skce' with estimator='linear' needs at least four rows.")
+    if spread == 0.0:
+        return mean, 1.0 if mean <= 0 else 0.0
+    return mean, float(ndtr(-mean / (spread * np.sqrt(n_terms / (n_terms - 1)))))
