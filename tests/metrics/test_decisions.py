@@ -171,7 +171,7 @@ def test_the_identity_of_error_rates_on_compas(shared_data):
     np.testing.assert_allclose(odds * misses * (1 - fnr), rates["false_positive_rate"], rtol=1e-12)
     black, white = "African-American", "Caucasian"
     np.testing.assert_allclose(odds[[black, white]], [1.0591, 0.6492], atol=5e-5)
-    np.testing.assert_allclose(misses[[black, white]], [0.5882, 0.6911], atol=5e-5)
+    np.testing.assert_allclose(misses[[black, white]], [0.5880, 0.6911], atol=5e-5)
     assert odds[black] * misses[white] * (1 - fnr[white]) == pytest.approx(0.383, abs=5e-4)
     two = table[table["race"].isin([black, white])]
     odds_gap = equalized_odds(decision_rates(two["two_year_recid"], two["decile_score"] / 10, two["race"])).iloc[0]
