@@ -180,23 +180,24 @@ def test_neighbour_weights_are_repetitions():
 
 
 def test_digits_from_scrambled_images():
-    """Images with shuffled pixels have the same values and are no digits."""
+    """Images with shuffled pixels have the same values and are no digits: the table of docs/out_of_distribution.md."""
     X, y = load_digits(return_X_y=True)
     train, test, y_train, _ = train_test_split(X / 16, y, random_state=0)
     scrambled = np.random.default_rng(0).permuted(test, axis=1)
-    logits = LogisticRegression(max_iter=300).fit(train, y_train).decision_function
-    truth = np.repeat([0, 1], len(test))
-
-    def area(score, *args, **options):
-        return roc_auc_score(truth, np.concatenate([score(*args, rows, **options) for rows in (test, scrambled)]))
-
-    def by_logits(rows, **options):
-        return ood_scores(logits(rows), **options)
-
-    assert area(by_logits, method="max_softmax") > 0.7
-    assert area(by_logits, method="entropy") > 0.7
-    assert area(mahalanobis_scores, train, y_train, shrinkage=0.01) > 0.999
-    assert area(neighbor_scores, train, n_neighbors=10) > 0.999
+    truth, both = np.repeat([0, 1], len(test)), np.concatenate([test, scrambled])
+    logits = LogisticRegression(max_iter=1000).fit(train, y_train).decision_function(both)
+    printed = {
+        "max_softmax": [0.835, 0.843, 0.849, 0.847],
+        "max_logit": [0.847, 0.847, 0.847, 0.847],
+        "energy": [0.845, 0.841, 0.805, 0.778],
+        "entropy": [0.839, 0.848, 0.824, 0.782],
+        "generalized_entropy": [0.849, 0.846, 0.809, 0.779],
+    }
+    for method, areas in printed.items():
+        scores = [ood_scores(logits, method=method, temperature=t) for t in (0.5, 1, 5, 50)]
+        np.testing.assert_allclose([roc_auc_score(truth, score) for score in scores], areas, atol=2e-3)
+    assert roc_auc_score(truth, mahalanobis_scores(train, y_train, both, shrinkage=0.01)) > 0.9995
+    assert roc_auc_score(truth, neighbor_scores(train, both, n_neighbors=10)) > 0.9995
 
 
 @pytest.mark.parametrize(
