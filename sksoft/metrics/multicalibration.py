@@ -17,17 +17,17 @@ The multicalibration error is the largest statistic. Its p-value is that of "all
 drawn with the predicted probabilities, for all cells at once, and the largest statistic is compared with its draws.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_random_state
 
-from sksoft.kernels import bins
 from sksoft.metrics.binned import inner_edges
 from sksoft.metrics.calibration import check_choices
 from sksoft.metrics.groups import check_whole
 from sksoft.metrics.multiplicity import westfall_young
+from sksoft.metrics.null_labels import null_labels, seed_of, written_out
 from sksoft.metrics.predictions import Predictions, check_predictions
 from sksoft.metrics.resampling import p_values
 from sksoft.metrics.sensitive import Level, partition_rows
@@ -149,7 +149,10 @@ def multicalibration_error(
     )
     n_rows = len(predictions.codes) if predictions.kept is None else len(predictions.kept)
     partition = partition_rows(sensitive_features, n_rows, predictions.kept)
-    rows, codes = _Rows.of(predictions, partition.codes, mode, weight_type)
+    codes = partition.codes
+    if weight_type == "frequency" and predictions.weights is not None:  # a weight counts as the rows it stands for
+        codes, predictions = np.repeat(codes, predictions.weights.astype(np.intp)), written_out(predictions)
+    rows = _Rows.of(predictions, mode)
     cells = [
         make(rows, event, level, level.members[codes], *options)
         for event in range(len(rows.scores))
@@ -166,10 +169,7 @@ def multicalibration_error(
 
 @dataclass(frozen=True)
 class _Rows:
-    """Events of all rows; repetitions are written out, so that a weight counts as the rows it stands for.
-
-    ``scores`` and ``hits`` (n_events, n), ``weights`` (n,), ``names`` of the events.
-    """
+    """Events of all rows: ``scores`` and ``hits`` (n_events, n), ``weights`` (n,), ``names`` of the events."""
 
     names: list
     scores: np.ndarray
@@ -177,32 +177,22 @@ class _Rows:
     weights: np.ndarray
 
     @classmethod
-    def of(cls, predictions: Predictions, codes, mode, weight_type) -> tuple["_Rows", np.ndarray]:
-        n = len(predictions.codes)
-        weights = np.ones(n) if predictions.weights is None else predictions.weights
+    def of(cls, predictions: Predictions, mode: str) -> "_Rows":
+        weights = np.ones(len(predictions.codes)) if predictions.weights is None else predictions.weights
         if mode == "classwise" and not predictions.is_binary:
-            names, scores = list(predictions.classes), predictions.proba.T.astype(np.float64)
+            names = list(predictions.classes)
             hits = predictions.codes == np.arange(len(names))[:, None]
-        else:
-            (score, hit), names = predictions.event, [None]
-            scores, hits = score[None].astype(np.float64), np.asarray(hit, dtype=bool)[None]
-        if weight_type == "frequency" and predictions.weights is not None:
-            repeated = np.repeat(np.arange(n), weights.astype(np.intp))
-            scores, hits, codes, weights = (
-                scores[:, repeated],
-                hits[:, repeated],
-                codes[repeated],
-                np.ones(len(repeated)),
-            )
-        return cls(names, scores, hits, weights), codes
+            return cls(names, predictions.proba.T.astype(np.float64), hits, weights)
+        score, hit = predictions.event
+        return cls([None], score[None].astype(np.float64), np.asarray(hit, dtype=bool)[None], weights)
 
-    def draw(self, seed: int, resample: int) -> np.ndarray:
+    def drawn_hits(self, seed: int, n_resamples: int) -> Iterator[np.ndarray]:
         """Hits of every event as calibrated predictions would give them, (n_events, n)."""
-        uniform = bins.uniforms(seed, resample, len(self.weights))
-        if len(self.names) == 1:
-            return uniform < self.scores
-        upper = np.cumsum(self.scores, axis=0)
-        return (uniform < upper) & (uniform >= upper - self.scores)
+        several = len(self.names) > 1
+        labels = null_labels(self.scores.T if several else self.scores[0], seed)
+        codes = np.arange(len(self.names))[:, None] if several else 1
+        for resample in range(n_resamples):
+            yield np.atleast_2d(labels.draw(resample) == codes)
 
 
 class _Curves:
@@ -281,10 +271,8 @@ def _scaled(error, deviation) -> np.ndarray:
 
 def _draws(rows: _Rows, cells, n_resamples, random_state) -> np.ndarray:
     """Statistics of all cells under calibration, (n_resamples, n_cells)."""
-    seed = int(check_random_state(random_state).randint(0, 2**63 - 1, dtype=np.int64))
     drawn = np.empty((n_resamples, sum(len(cell.table) for cell in cells)))
-    for resample in range(n_resamples):
-        hits = rows.draw(seed, resample)
+    for resample, hits in enumerate(rows.drawn_hits(seed_of(random_state), n_resamples)):
         statistics = [_scaled(cell.errors(hits[cell.event]), cell.deviation) for cell in cells]
         drawn[resample] = np.concatenate(statistics)
     return drawn

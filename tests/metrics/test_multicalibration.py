@@ -67,7 +67,7 @@ def test_draws_of_classes_are_joint_and_have_the_predicted_probabilities():
 
     proba = np.tile([[0.2, 0.0, 0.8]], (4000, 1))
     rows = _Rows(["a", "b", "c"], proba.T, proba.T > 1, np.ones(4000))
-    hits = rows.draw(1, 0)
+    (hits,) = rows.drawn_hits(seed=1, n_resamples=1)
     assert (hits.sum(axis=0) == 1).all()
     assert hits[1].sum() == 0
     assert abs(hits[0].mean() - 0.2) < 4 * np.sqrt(0.16 / 4000)
