@@ -1,6 +1,7 @@
 """Calibrators, whose X is scores, and the classifier that puts one behind any other classifier."""
 
 from sksoft.calibration.calibrated_softmax_classifier import CalibratedSoftmaxClassifier
+from sksoft.calibration.ensemble_temperature_scaler import EnsembleTemperatureScaler
 from sksoft.calibration.temperature_scaler import TemperatureScaler
 
-__all__ = ["CalibratedSoftmaxClassifier", "TemperatureScaler"]
+__all__ = ["CalibratedSoftmaxClassifier", "EnsembleTemperatureScaler", "TemperatureScaler"]

@@ -4,6 +4,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sksoft import (
     CalibratedSoftmaxClassifier,
+    EnsembleTemperatureScaler,
     SigmoidClassifier,
     SoftmaxRegression,
     SoftmaxRegressionCV,
@@ -24,7 +25,8 @@ ESTIMATORS = [
     SigmoidClassifier(C=0.1, class_weight="balanced"),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=TemperatureScaler()),
     CalibratedSoftmaxClassifier(LogisticRegression(solver="newton-cholesky", tol=1e-10), method=TemperatureScaler()),
+    CalibratedSoftmaxClassifier(SoftmaxRegression(), method=EnsembleTemperatureScaler()),
 ]
 
 # X is scores: the suite applies inside CalibratedSoftmaxClassifier, and alone as far as not_applicable.py allows.
-CALIBRATORS = [TemperatureScaler()]
+CALIBRATORS = [TemperatureScaler(), EnsembleTemperatureScaler()]
