@@ -37,6 +37,7 @@ from sksoft.metrics.scores import (
 )
 from sksoft.metrics.smooth import smooth_calibration_error
 from sksoft.metrics.soft_labels import soft_log_loss
+from sksoft.metrics.sweep import monotone_sweep_calibration_error
 
 __all__ = [
     "adaptive_calibration_error",
@@ -60,6 +61,7 @@ __all__ = [
     "mahalanobis_scores",
     "maximum_calibration_error",
     "metric_for_groups",
+    "monotone_sweep_calibration_error",
     "multicalibration_error",
     "neg_adaptive_calibration_error",
     "neg_brier_score",
