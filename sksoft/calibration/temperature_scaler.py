@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sksoft._validation import Interval, StrOptions, fit_context
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.kernels import rowwise
-from sksoft.objective.temperature import BestTemperature, best_temperature
+from sksoft.metrics.temperature import BestTemperature, best_temperature
 
 
 class TemperatureScaler(ClassifierMixin, BaseEstimator):

@@ -1,4 +1,4 @@
-"""Sweeps of linear scores: rows times coefficients, what a loss makes of the scores, and that times the rows again.
+"""Sweeps of scores: rows times coefficients, what a loss makes of the scores, and that times the rows again.
 
 Done one after the other, the three read the data twice and the scores four times. Here they are done tile by tile:
 few rows at a time, all of whose numbers stay in the cache. For the first product a tile stands column by column,
@@ -55,3 +55,49 @@ def softmax_hessian_sweep(rows, tiled, proba, weights, direction):
     u *= weights[:, None].astype(u.dtype)
     u[weights == 0.0] = 0.0
     return (u.T @ rows).astype(np.float64)
+
+
+@kernel()
+@quietly
+def diagonal_hessian_sweep(rows, proba, weights, direction):
+    """The same product for scores v ∘ x + b, whose class k sees its own column alone.
+
+    With u = v ∘ x + b and r = w J(p) u, the sums over the rows of r ∘ x and of r: one sweep, O(n K).
+
+    Parameters
+    ----------
+    rows : IN ndarray (n, K), float32 or float64
+    proba : IN ndarray (n, K), dtype of `rows`
+    weights : IN ndarray (n,), float64, non-negative
+        A row of weight 0 contributes 0, whatever its probabilities.
+    direction : IN ndarray (2, K), dtype of `rows`, v and b
+
+    Returns
+    -------
+    product : ndarray (K, 2), float64
+        Of the accuracy of the dtype.
+    """
+    u = rows * direction[0]
+    u += direction[1]
+    u -= np.einsum("ij,ij->i", proba, u, dtype=np.float64)[:, None].astype(u.dtype)
+    u *= proba
+    u *= weights[:, None].astype(u.dtype)
+    u[weights == 0.0] = 0.0
+    return np.stack([np.einsum("ik,ik->k", u, rows), u.sum(axis=0)], axis=1).astype(np.float64)
+
+
+@kernel()
+def diagonal_adjoint(residual, rows):
+    """Sums over the rows of r ∘ x and of r.
+
+    Parameters
+    ----------
+    residual : IN ndarray (n, K), float32 or float64
+    rows : IN ndarray (n, K), of the same dtype
+
+    Returns
+    -------
+    sums : ndarray (K, 2), float64
+    """
+    sums = np.einsum("ik,ik->k", residual, rows, dtype=np.float64), residual.sum(axis=0, dtype=np.float64)
+    return np.stack(sums, axis=1)

@@ -26,11 +26,8 @@ from sksoft.objective.objective import KEEP_BYTES, Objective
 from sksoft.objective.penalties import ElasticNet, GroupLasso, Ridge
 from sksoft.objective.scores import Linear
 from sksoft.objective.targets import Target
-from sksoft.solvers import Solution, lbfgs, newton_cg, proximal_newton
+from sksoft.solvers import Solution, lbfgs, newton_cg, proximal_newton, sketched
 
-# From so many rows on, and so many per parameter, the start is the solution for a quarter of them, to one percent.
-SKETCHED, SKETCHED_PER_COLUMN = 50_000, 20
-SKETCH_SHARE, SKETCH_TOL, SKETCH_ITER = 0.25, 1e-2, 20
 MEBIBYTE = 1 << 20
 
 
@@ -171,11 +168,8 @@ class Problem:
         w = scores.pack(0.0, intercept)
         if self.kinked:
             return w
-        n = self.objective.batches.n_samples
-        enough = n >= max(SKETCHED, SKETCHED_PER_COLUMN * scores.n_columns * max(scores.n_rows - 1, 1))
-        if self.objective.rough and enough and self.design.keep:
-            sketch = self.objective.sample(SKETCH_SHARE)
-            w = newton_cg(sketch, w, tol=SKETCH_TOL, max_iter=SKETCH_ITER, sketch=True).w
+        if self.objective.sketchable:
+            w = sketched(self.objective, w)
         return along_alpha(self.objective, w)
 
     def solve(

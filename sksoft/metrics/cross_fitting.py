@@ -11,7 +11,7 @@ from sksoft.metrics.folds import content_folds, row_keys, splits
 from sksoft.metrics.labels import encode_labels
 from sksoft.metrics.logits import columns_of, log_proba
 from sksoft.metrics.predictions import Predictions
-from sksoft.objective.temperature import best_temperature
+from sksoft.metrics.temperature import best_temperature
 
 INPUTS = ("proba", "logits")
 

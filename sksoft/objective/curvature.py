@@ -14,10 +14,10 @@ import numpy as np
 
 from sksoft.kernels import rowwise
 from sksoft.kernels.blocks import scratch
-from sksoft.kernels.sweeps import softmax_hessian_sweep
+from sksoft.kernels.sweeps import diagonal_hessian_sweep, softmax_hessian_sweep
 from sksoft.objective import preconditioning
 from sksoft.objective.batches import Block
-from sksoft.objective.scores import Linear
+from sksoft.objective.scores import Diagonal, Linear
 
 # Rows are left out only where at most this share of them stays: else the copy costs more than it saves. Narrow rows are
 # copied three times (``objective/design.py``).
@@ -80,14 +80,14 @@ class Curvature:
         own = self.objective.scores.own_classes
 
         def partial(block: Block):
-            proba, weights = self._rows(block)
+            proba, weights = self.rows(block)
             spread = proba[:, own] * (1.0 - proba[:, own])
             spread *= weights[:, None]
             return (block.design.square_sums(block.rows, spread, self.dtype),)
 
         return self.batches.map_reduce(partial)[0]
 
-    def _rows(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
+    def rows(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
         """q̂ and a σ of a block's rows."""
         if self.proba is not None:
             return self.proba[block.rows], block.weights
@@ -114,7 +114,9 @@ class Curvature:
 
         def partial(block: Block):
             with objective.backend():
-                proba, weights = self._rows(block)
+                proba, weights = self.rows(block)
+                if isinstance(scores, Diagonal) and link.on_simplex:
+                    return (diagonal_hessian_sweep(block.design.rows(block.rows, dtype), proba, weights, prepared),)
                 tiled = block.design.tiled(block.rows) if in_tiles else None
                 if tiled is not None:
                     rows = block.design.rows(block.rows, dtype)

@@ -33,7 +33,6 @@ import numpy as np
 from scipy import sparse
 
 from sksoft.objective.design import is_sparse, transposed_times
-from sksoft.objective.scores import Linear
 
 # Relative error of a term, generously: it is a sum over many products.
 ROUNDING = 1e-12
@@ -44,7 +43,7 @@ PRICED = 1 << 16
 
 
 def ridge_gap(point) -> float:
-    """Bound F(w) − min F at `point`; nan where a coefficient has no penalty, scores are not linear, or p no simplex."""
+    """Bound F(w) − min F at `point`; nan where a coefficient has no penalty, or p no simplex."""
     objective = point.objective
     if not provable(objective):
         return float("nan")
@@ -79,9 +78,10 @@ def _main_term(objective, gradient) -> float:
 def provable(objective) -> bool:
     """Whether all coefficients have a penalty to prove a gap with, and the link a dual on the simplex."""
     scores = objective.scores
-    if not isinstance(scores, Linear) or not objective.loss.link.on_simplex:
+    if not objective.loss.link.on_simplex:
         return False
-    return objective.penalty.unpenalised(scores.n_parameters) == scores.n_rows * scores.fit_intercept
+    free = scores.n_rows if scores.fit_intercept else 0
+    return objective.penalty.unpenalised(scores.n_parameters) == free
 
 
 def nearest_feasible(point, g: np.ndarray) -> tuple[float, np.ndarray]:

@@ -26,7 +26,7 @@ from sksoft.objective.feature_columns import DenseColumns, SparseColumns
 from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.penalties import ElasticNet, GroupLasso, Ridge
 from sksoft.objective.quadratic_model import QuadraticModel
-from sksoft.objective.scores import Linear
+from sksoft.objective.scores import Diagonal, Linear
 from sksoft.objective.targets import Labels
 
 # Size of the distributions that are kept where nothing else is said.
@@ -36,6 +36,8 @@ ROUGH_SIZE = 1 << 19
 # Entries of X up to which a fit takes less time than a compiler, unless it has so many scores: as 2 000 rows of one
 # label each have not.
 TOY_SIZE, TOY_SCORES = 2000 * 20, 1 << 22
+# From so many rows on, and so many per parameter, a share of them is worth solving first.
+SKETCHED, SKETCHED_PER_PARAMETER = 50_000, 20
 # Scores from which loops over them weigh anything beside the products of a fit in float32.
 FEW_SCORES = 1 << 13
 
@@ -46,7 +48,7 @@ class Objective:
     Parameters
     ----------
     loss : FenchelYoung
-    scores : Linear or Temperature
+    scores : Linear or Diagonal
     batches : InMemory
     penalty : Ridge, ElasticNet or GroupLasso
         Those that are not a ridge are for ``solvers.proximal_newton``.
@@ -73,11 +75,12 @@ class Objective:
         self._shape = (batches.n_samples, batches.n_classes)
         n_scores = batches.n_samples * batches.n_classes
         toy = batches.design.size <= TOY_SIZE and n_scores < TOY_SCORES
-        worthwhile = isinstance(scores, Linear) and batches.n_samples * scores.n_parameters >= ROUGH_SIZE
-        worthwhile &= batches.design.cheap_single
+        products = scores.n_parameters if isinstance(scores, Linear) else batches.n_classes
+        worthwhile = batches.n_samples * products >= ROUGH_SIZE and batches.design.cheap_single
         self.rough = (worthwhile and not toy) if rough is None else rough
         # One decision for the whole fit, by its whole size: the blocks alone are too small to judge.
-        self.backend = backend_for(0 if toy else AUTO_SIZE if self.rough and n_scores >= FEW_SCORES else n_scores)
+        compiled = n_scores >= FEW_SCORES and (self.rough or isinstance(scores, Diagonal))
+        self.backend = backend_for(0 if toy else AUTO_SIZE if compiled else n_scores)
         self.product_dtype = np.dtype(np.float32 if self.rough else np.float64)
         self.keep_bytes = KEEP_BYTES if keep_bytes is None else keep_bytes
         self._kept_for: Point | None = None
@@ -136,6 +139,12 @@ class Objective:
         self.product_dtype = np.dtype(np.float64)
         self.__dict__.pop("_proba", None)
         self._kept_for = None
+
+    @property
+    def sketchable(self) -> bool:
+        """Whether the solution for a share of the rows is worth its time."""
+        enough = max(SKETCHED, SKETCHED_PER_PARAMETER * self.scores.n_free)
+        return self.rough and self.batches.n_samples >= enough and self.batches.design.keep
 
     def sample(self, share: float) -> "Objective":
         """The objective of about a share of the rows, in float32, under the same penalty."""

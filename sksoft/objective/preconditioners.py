@@ -8,6 +8,8 @@ With rows x̃ᵢ (intercept included), weights aᵢ, distributions pᵢ, K rows 
     kronecker    A / tr S ⊗ S + Λ,  S = Σ aᵢ (diag pᵢ − pᵢ pᵢᵀ)           two eigendecompositions
     full         the Hessian of the sample                                one Cholesky of (p + 1) K
 
+and for diagonal scores, from all rows, `pairs`, blocks of two, and `all_pairs`, the Hessian.
+
 hᵢ = tr(diag pᵢ − pᵢ pᵢᵀ) = 1 − ‖pᵢ‖². Sums of gradients over classes are zero where nothing is penalised, and a
 Hessian is singular there, so results are centred over the classes in the columns without a penalty.
 
@@ -143,6 +145,65 @@ def full(sample: Sample, penalty: np.ndarray) -> Metric:
         return _centre(z.reshape(rows, columns), unpenalised).ravel()
 
     return solve
+
+
+def pair_sums(X, proba, weights) -> np.ndarray:
+    """Σ aᵢ pᵢₖ (1 − pᵢₖ) · (xᵢₖ², xᵢₖ, 1) over some rows, (3, K): the Hessian of diagonal scores, class by class."""
+    spread = np.subtract(1.0, proba)
+    spread *= proba
+    spread *= weights[:, None]
+    total = np.einsum("ik->k", spread)
+    spread *= X
+    return np.stack([np.einsum("ik,ik->k", spread, X), np.einsum("ik->k", spread), total]).astype(np.float64)
+
+
+def pairs(sums: np.ndarray, penalty: np.ndarray) -> Metric:
+    """The block [v, b] of each class of diagonal scores, inverted."""
+    squares, mixed, total = sums
+    for_factor, for_shift = penalty.reshape(-1, 2).T
+    squares = _raised(squares + for_factor)
+    total = _raised(total + for_shift)
+    determinant = squares * total - mixed**2
+    # where a class has one score in all rows, the two cannot be told apart: each by itself
+    alone = determinant <= JITTER * squares * total
+    determinant = np.where(alone, squares * total, determinant)
+    mixed = np.where(alone, 0.0, mixed)
+
+    def solve(r):
+        factor, shift = r.reshape(-1, 2).T
+        return (np.stack([total * factor - mixed * shift, squares * shift - mixed * factor]) / determinant).T.ravel()
+
+    return solve
+
+
+def pair_products(X, proba, weights) -> np.ndarray:
+    """Σ aᵢ rᵢ rᵢᵀ with rᵢ the pairs pᵢₖ · (xᵢₖ, 1), (2 K, 2 K)."""
+    root = np.sqrt(weights).astype(X.dtype)[:, None]
+    rows = np.empty((*X.shape, 2), X.dtype)
+    np.multiply(proba, root, out=rows[:, :, 1])
+    np.multiply(rows[:, :, 1], X, out=rows[:, :, 0])
+    return _gram_of(rows.reshape(len(X), -1)).astype(np.float64)
+
+
+def all_pairs(sums: np.ndarray, products: np.ndarray, penalty: np.ndarray, dtype) -> Metric:
+    """The Hessian of diagonal scores, factorised."""
+    squares, mixed, total = sums
+    H = -products
+    by_class = H.reshape(len(total), 2, len(total), 2)
+    own = np.arange(len(total))
+    # p (1 − p) by itself: the difference of two sums would cancel
+    by_class[own, 0, own, 0] = squares
+    by_class[own, 0, own, 1] = by_class[own, 1, own, 0] = mixed
+    by_class[own, 1, own, 1] = total
+    np.einsum("ii->i", H)[...] += penalty
+    factor = _factor(H, SINGLE_JITTER if dtype == np.float32 else JITTER)
+    return lambda r: linalg.lapack.dpotrs(factor, r, lower=True)[0]
+
+
+def _raised(diagonal: np.ndarray) -> np.ndarray:
+    """Entries without any curvature, of classes that no row is like, count as the least of the others."""
+    positive = diagonal > JITTER * diagonal.max(initial=0.0)
+    return np.where(positive, diagonal, diagonal[positive].min() if positive.any() else 1.0)
 
 
 def _hessian(sample: Sample) -> np.ndarray:

@@ -14,7 +14,7 @@ from scipy import sparse
 from sksoft.kernels import splitmix
 from sksoft.objective import preconditioners
 from sksoft.objective.preconditioners import Sample
-from sksoft.objective.scores import Linear
+from sksoft.objective.scores import Diagonal
 
 # Above this many columns the Gram matrix (and its cube in time) costs more than the products it saves.
 GRAM_COLUMNS = 2000
@@ -38,7 +38,7 @@ GRAM_COPIES, KRONECKER_COPIES, FULL_COPIES = 2, 6, 3
 
 # Operations a second of the reference core: products, symmetric products, factorisations, eigenvalues.
 PRODUCT_RATE, SYRK_RATE, CHOLESKY_RATE, INVERSE_RATE, EIGEN_RATE = 60e9, 90e9, 120e9, 30e9, 12e9
-PER_SCORE, PER_ENTRY, CALL = 0.3e-9, 0.6e-9, 2e-5
+PER_SCORE, PER_ENTRY, PER_DIAGONAL, CALL = 0.3e-9, 0.6e-9, 0.8e-9, 2e-5
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,18 @@ class Rung:
 def product_cost(objective, share: float = 1.0) -> float:
     """Modelled seconds of a Hessian product over a share of the rows."""
     n, K = objective.batches.n_samples, objective.batches.n_classes
+    if isinstance(objective.scores, Diagonal):
+        return share * n * K * PER_DIAGONAL + CALL
     X = objective.batches.design.X
     entries = X.nnz / max(n, 1) * 4 if sparse.issparse(X) else objective.batches.design.shape[1]
-    rows = getattr(objective.scores, "n_rows", K)
-    return share * n * (4.0 * entries * rows / PRODUCT_RATE + PER_SCORE * K) + CALL
+    return share * n * (4.0 * entries * objective.scores.n_rows / PRODUCT_RATE + PER_SCORE * K) + CALL
 
 
 def rungs(objective) -> list[Rung]:
     """The ladder: Gram, Kronecker, full for dense linear scores; diagonal for sparse ones, or little memory."""
     scores, design = objective.scores, objective.batches.design
-    if not isinstance(scores, Linear):
-        return [Rung(lambda curvature: np.copy, cost=0.0, entry=0.0, patience=np.inf)]
+    if isinstance(scores, Diagonal):
+        return _diagonal_rungs(objective)
     by_column = Rung(_diagonal, cost=product_cost(objective), entry=0.0, patience=np.inf)
     if sparse.issparse(design.X) or scores.n_columns > GRAM_COLUMNS:
         return [by_column]
@@ -90,11 +91,21 @@ def rungs(objective) -> list[Rung]:
     return ladder or [by_column]
 
 
+def _diagonal_rungs(objective) -> list[Rung]:
+    """For diagonal scores: blocks of two; and all of the Hessian, where there are few classes."""
+    n, d = objective.batches.n_samples, objective.scores.n_parameters
+    whole = n * d**2 / SYRK_RATE + PER_ENTRY * n * d + d**3 / CHOLESKY_RATE
+    return [
+        Rung(_pairs, product_cost(objective), entry=0.0, patience=PATIENCE),
+        *([Rung(_all_pairs, whole, FULL_ENTRY, FULL_PATIENCE)] if d <= FULL_PARAMETERS else []),
+    ]
+
+
 def column_squares(objective):
-    """Weighted mean squares of the columns, a row of W; 1 for intercepts, and for scores that are not linear."""
+    """Weighted mean squares of the columns, a row of W; 1 for intercepts."""
     scores = objective.scores
-    if not isinstance(scores, Linear):
-        return 1.0
+    if isinstance(scores, Diagonal):
+        return scores.pack(_squares(objective.batches, objective.batches.weights), 1.0)
     return scores.one_row.pack(_squares(objective.batches, objective.batches.weights)[: scores.n_features], 1.0)
 
 
@@ -129,6 +140,29 @@ def _diagonal(curvature):
     if scores.fit_intercept:
         squares[-1] = spread.sum()
     return preconditioners.diagonal(squares, objective.penalty.strength.reshape(-1, len(squares)), JACOBI_SHARE)
+
+
+def _pairs(curvature):
+    """Of v and b of each class by themselves, from all rows."""
+    (sums,) = _diagonal_sums(curvature, preconditioners.pair_sums)
+    return preconditioners.pairs(sums, curvature.objective.penalty.strength)
+
+
+def _all_pairs(curvature):
+    """The Hessian of diagonal scores."""
+    sums, products = _diagonal_sums(curvature, preconditioners.pair_sums, preconditioners.pair_products)
+    return preconditioners.all_pairs(sums, products, curvature.objective.penalty.strength, curvature.dtype)
+
+
+def _diagonal_sums(curvature, *of_rows) -> tuple:
+    """Σ over blocks of each ``of_rows(X, proba, weights)``."""
+
+    def partial(block):
+        proba, weights = curvature.rows(block)
+        X = block.design.rows(block.rows, curvature.dtype)
+        return tuple(sums(X, proba, weights) for sums in of_rows)
+
+    return curvature.batches.map_reduce(partial)
 
 
 def _squares(batches, weights) -> np.ndarray:

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sksoft.objective.design import is_sparse, times, transposed_times
+from sksoft.kernels.sweeps import diagonal_adjoint
+from sksoft.objective.design import Twin, is_sparse, times, transposed_times
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Linear:
     @property
     def n_parameters(self) -> int:
         return self.n_rows * self.n_columns
+
+    @property
+    def n_free(self) -> int:
+        """Parameters that matter: of several rows, what all have alike does not."""
+        return self.n_columns * max(self.n_rows - 1, 1)
 
     @property
     def one_row(self) -> "Linear":
@@ -118,25 +124,45 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Temperature:
-    """z = β X, the scores X divided by a temperature 1 / β: one parameter w = (β,), in which the loss is convex."""
+class Diagonal:
+    """z = v ∘ x + b, each class's score from its own column of X: w is the matrix [v, b], (K, 2), row by row."""
+
+    n_classes: int
+
+    fit_intercept = False  # none that is apart: b is a column of w
 
     @property
     def n_parameters(self) -> int:
-        return 1
+        return 2 * self.n_classes
 
-    def prepare(self, w, design, dtype) -> float:
-        """β."""
-        return float(w[0])
+    n_free = n_parameters
+
+    def pack(self, factors, shifts) -> np.ndarray:
+        """The flat w of v and b, each (K,) or a number."""
+        w = np.empty((self.n_classes, 2))
+        w[:, 0], w[:, 1] = factors, shifts
+        return w.ravel()
+
+    def unpack(self, w) -> tuple[np.ndarray, np.ndarray]:
+        """v and b, (K,)."""
+        factors, shifts = w.reshape(self.n_classes, 2).T.copy()
+        return factors, shifts
+
+    def prepare(self, w, design, dtype) -> np.ndarray:
+        """v and b, each contiguous."""
+        return w.reshape(self.n_classes, 2).T.astype(dtype, order="C")
 
     def scores(self, prepared, X, out) -> np.ndarray:
-        return np.multiply(prepared, X, out=out)
+        factors, shifts = prepared
+        np.multiply(X.rows if isinstance(X, Twin) else X, factors, out=out)
+        out += shifts
+        return out
 
     def tangent(self, prepared, X, out) -> np.ndarray:
-        return np.multiply(prepared, X, out=out)
+        return self.scores(prepared, X, out)
 
     def adjoint(self, g, X) -> tuple[np.ndarray, ...]:
-        return (np.array([np.vdot(g, X)]),)
+        return (diagonal_adjoint(g, X.rows if isinstance(X, Twin) else X),)
 
     def flat(self, sums) -> np.ndarray:
-        return sums[0]
+        return sums[0].astype(np.float64, copy=False).ravel()

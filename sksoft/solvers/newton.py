@@ -51,6 +51,8 @@ ROUGH_RESOLUTION = 1e-7
 # A full step that leaves more than the one share of the bound, and should have left less than the other share of what
 # it left, was steered by rough products.
 STAGNATION, MISLED = 0.5, 0.1
+# The rows of a sketch, and how well it is solved.
+SKETCH_SHARE, SKETCH_TOL, SKETCH_ITER = 0.25, 1e-2, 20
 
 
 class Curvature(Protocol):
@@ -152,6 +154,11 @@ def newton_cg(
     run = _Run(objective, w, tol, max_iter, sketch, callback, ladder)
     del w  # vectors may be as large as all data
     return run.solve()
+
+
+def sketched(objective, w: np.ndarray) -> np.ndarray:
+    """The solution for a share of the rows, to one percent: where to start from."""
+    return newton_cg(objective.sample(SKETCH_SHARE), w, tol=SKETCH_TOL, max_iter=SKETCH_ITER, sketch=True).w
 
 
 class _Run:

@@ -12,8 +12,9 @@ from sksoft.objective.links import LINKS, Entmax
 from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.objective import Objective
 from sksoft.objective.penalties import Ridge
-from sksoft.objective.scores import Linear, Temperature
+from sksoft.objective.scores import Diagonal, Linear
 from sksoft.objective.targets import Labels, SoftLabels
+from sksoft.solvers import newton_cg
 
 
 @pytest.fixture
@@ -94,14 +95,62 @@ def test_unpacked_coefficients_are_copies(n_classes):
     assert (w == 1.0).all()
 
 
-def test_tangent_and_adjoint_of_temperature_are_transposes_and_derivatives(rng):
-    scores, Z, g = Temperature(), rng.normal(size=(30, 4)), rng.normal(size=(30, 4))
-    w, v = np.array([0.7]), np.array([1.3])
-    np.testing.assert_allclose(
-        np.vdot(scores.tangent(v[0], Z, np.empty_like(Z)), g), v @ scores.flat(scores.adjoint(g, Z)), rtol=1e-12
+def diagonal(rng, *, strength=0.3, n=60, K=4, dtype=np.float64):
+    """Scores v ∘ x + b added to known ones, with a ridge on both."""
+    X = (3.0 * rng.normal(size=(n, K))).astype(dtype)
+    batches = InMemory(
+        Dense(X), Labels(rng.integers(K, size=n), K), rng.uniform(0.5, 2.0, size=n), rng.normal(size=(n, K))
     )
-    up, down = (scores.scores(scores.prepare(w + h * v, Z, float), Z, np.empty_like(Z)) for h in (1e-6, -1e-6))
-    np.testing.assert_allclose(scores.tangent(v[0], Z, np.empty_like(Z)), (up - down) / 2e-6, atol=1e-9)
+    scores = Diagonal(K)
+    return Objective(FenchelYoung(LINKS["softmax"]), scores, batches, Ridge(scores.pack(strength, strength)))
+
+
+def test_tangent_and_adjoint_of_diagonal_scores_are_transposes_and_derivatives(rng):
+    scores, X, g = Diagonal(4), rng.normal(size=(30, 4)), rng.normal(size=(30, 4))
+    w, v = rng.normal(size=(2, 8))
+    tangent = scores.tangent(scores.prepare(v, X, float), X, np.empty_like(X))
+    np.testing.assert_allclose(np.vdot(tangent, g), v @ scores.flat(scores.adjoint(g, X)), rtol=1e-12)
+    up, down = (scores.scores(scores.prepare(w + h * v, X, float), X, np.empty_like(X)) for h in (1e-6, -1e-6))
+    np.testing.assert_allclose(tangent, (up - down) / 2e-6, atol=1e-8)
+    np.testing.assert_allclose(scores.pack(*scores.unpack(w)), w)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_derivatives_of_diagonal_scores_are_finite_differences(rng, backend):
+    objective = diagonal(rng)
+    w, v = rng.normal(size=(2, 8))
+    with sksoft.config_context(backend=backend):
+        up, down = (objective.at(w + h * v) for h in (1e-5, -1e-5))
+        point = objective.at(w)
+        assert (up.value - down.value) / 2e-5 == pytest.approx(point.gradient @ v, rel=1e-7)
+        np.testing.assert_allclose(point.hessian_product(v), (up.gradient - down.gradient) / 2e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("rung", [0, 1])
+@pytest.mark.parametrize("strength", [0.0, 0.3])
+def test_metrics_of_diagonal_scores_are_near_the_hessian(rng, rung, strength):
+    objective = diagonal(rng, strength=strength)
+    curvature = objective.at(0.3 * rng.normal(size=8)).curvature()
+    H = np.stack([curvature.product(e) for e in np.eye(8)])
+    metric = objective.rungs[rung].build(curvature)
+    inverse = np.stack([metric(e) for e in np.eye(8)])
+    np.testing.assert_allclose(inverse, inverse.T, rtol=1e-6, atol=1e-9)
+    if rung == 1:
+        r = H @ rng.normal(size=8)  # without a penalty the Hessian is singular: a gradient is in its range
+        np.testing.assert_allclose(H @ metric(r), r, atol=1e-5)
+    else:
+        blocks = np.kron(np.eye(4), np.ones((2, 2))) * H
+        np.testing.assert_allclose(inverse @ blocks, np.eye(8), atol=1e-9)
+
+
+def test_the_gap_of_diagonal_scores_bounds_the_distance_to_the_minimum(rng):
+    objective = diagonal(rng)
+    best = newton_cg(objective, np.zeros(8), tol=1e-14, max_iter=100)
+    assert best.certificate.kind == "gap"
+    for scale in (1.0, 1e-2, 1e-4):
+        point = objective.at(best.w + scale * rng.normal(size=8))
+        distance = point.value - best.value
+        assert distance <= point.gap() <= 100.0 * distance
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0, 1e4])

@@ -3,7 +3,8 @@
 import numpy as np
 
 from sksoft.kernels import sweeps
-from sksoft.kernels._numba._jit import jit
+from sksoft.kernels._numba._jit import REASSOCIATE, jit
+from sksoft.kernels._numba.run import over_rows
 from sksoft.kernels._numba.transposed import STRIP, read_only, run
 from sksoft.kernels.sweeps import TILE
 
@@ -54,3 +55,62 @@ def softmax_hessian_sweep(rows, tiled, proba, weights, direction):
     if len(rows):
         softmax_hessian_block(rows, tiled, read_only(by_class), weights, direction, total)
     return total
+
+
+@jit
+def diagonal_hessian_block(rows, proba, weights, factors, shifts):
+    n, n_classes = rows.shape
+    r = np.empty(n_classes, rows.dtype)
+    by_score, alone = np.zeros(n_classes), np.zeros(n_classes)
+    for i in range(n):
+        x, p, weight = rows[i], proba[i], weights[i]
+        mean = rows.dtype.type(_mean_score(x, p, factors, shifts))
+        weight = rows.dtype.type(weight)
+        for k in range(n_classes if weights[i] != 0.0 else 0):
+            r[k] = weight * (p[k] * (x[k] * factors[k] + shifts[k] - mean))
+        if weights[i] != 0.0:
+            _add(r, x, by_score, alone)
+    return by_score, alone
+
+
+@jit(fastmath=REASSOCIATE)
+def _mean_score(x, p, factors, shifts):
+    total = 0.0
+    for k in range(x.size):
+        total += np.float64(p[k]) * np.float64(x[k] * factors[k] + shifts[k])
+    return total
+
+
+@jit
+def _add(r, x, by_score, alone):
+    for k in range(r.size):
+        by_score[k] += np.float64(r[k]) * np.float64(x[k])
+        alone[k] += np.float64(r[k])
+
+
+@jit
+def diagonal_adjoint_block(residual, rows):
+    n_classes = rows.shape[1]
+    by_score, alone = np.zeros(n_classes), np.zeros(n_classes)
+    for i in range(len(rows)):
+        _add(residual[i], rows[i], by_score, alone)
+    return by_score, alone
+
+
+@sweeps.diagonal_hessian_sweep.implement("numba")
+def diagonal_hessian_sweep(rows, proba, weights, direction):
+    settings = [np.array(part) for part in direction]
+    return _joined(over_rows(diagonal_hessian_block, (rows, proba, weights), settings, ()), rows.shape[1])
+
+
+@sweeps.diagonal_adjoint.implement("numba")
+def diagonal_adjoint(residual, rows):
+    return _joined(over_rows(diagonal_adjoint_block, (residual, rows), (), ()), rows.shape[1])
+
+
+def _joined(parts, n_classes) -> np.ndarray:
+    """The sums of all blocks, (K, 2)."""
+    total = np.zeros((2, n_classes))
+    for part in parts:
+        total += part
+    return np.ascontiguousarray(total.T)

@@ -1,4 +1,4 @@
-"""Cases of the sweeps of linear scores."""
+"""Cases of the sweeps of linear and of diagonal scores."""
 
 import numpy as np
 
@@ -23,4 +23,25 @@ def hessian_case(n, c, K):
     return Case(f"{n}x{c}x{K}", build, **SUMS)
 
 
-CASES = {"softmax_hessian_sweep": [hessian_case(*shape) for shape in SHAPES]}
+def diagonal_case(n, K):
+    def build(dtype):
+        rows = normal((n, K), dtype, scale=1.0)
+        weights = rng().uniform(0.0, 2.0, size=n) / max(n, 1)
+        weights[::5] = 0.0
+        return (rows, simplex((n, K), dtype), weights, normal((2, K), dtype, scale=1.0)), {}
+
+    return Case(f"{n}x{K}", build, **SUMS)
+
+
+def adjoint_case(n, K):
+    def build(dtype):
+        return (normal((n, K), dtype, scale=1.0 / max(n, 1)), normal((n, K), dtype, scale=1.0)), {}
+
+    return Case(f"{n}x{K}", build, **SUMS)
+
+
+CASES = {
+    "softmax_hessian_sweep": [hessian_case(*shape) for shape in SHAPES],
+    "diagonal_hessian_sweep": [diagonal_case(n, K) for n, _, K in SHAPES],
+    "diagonal_adjoint": [adjoint_case(n, K) for n, _, K in SHAPES],
+}

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from sksoft.objective.temperature import best_temperature
+from sksoft.metrics.temperature import best_temperature
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(300, 4)) * 3
