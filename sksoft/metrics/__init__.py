@@ -7,15 +7,16 @@ from sksoft.metrics.calibration import (
     maximum_calibration_error,
     reliability_curve,
 )
-from sksoft.metrics.calibration_tests import calibration_test
 from sksoft.metrics.canonical import canonical_calibration_error
 from sksoft.metrics.cox import cox_calibration
 from sksoft.metrics.cumulative import cumulative_calibration_error
 from sksoft.metrics.decisions import decision_gaps, decision_rates, equalized_odds
 from sksoft.metrics.decompositions import brier_decomposition, log_loss_decomposition
 from sksoft.metrics.fairness import group_disparities
+from sksoft.metrics.families_of_tests import calibration_tests
 from sksoft.metrics.far_field import far_field_report
 from sksoft.metrics.groups import group_calibration
+from sksoft.metrics.hypothesis_tests import calibration_test
 from sksoft.metrics.kernel_error import kernel_calibration_error
 from sksoft.metrics.metric_frame import group_calibration_metrics, metric_for_groups
 from sksoft.metrics.multicalibration import multicalibration_error
@@ -44,6 +45,7 @@ __all__ = [
     "brier_decomposition",
     "brier_score",
     "calibration_test",
+    "calibration_tests",
     "canonical_calibration_error",
     "classwise_calibration_error",
     "cox_calibration",

@@ -109,13 +109,13 @@ def _forms(points, residuals, kind, bandwidth) -> np.ndarray:
 
 def _linear_test(predictions: Predictions, mode: str, options: dict) -> tuple[float, float]:
     """z of the mean of the terms, and its upper tail."""
-    drawn, total = predictions.codes[:, None], 0.0
+    drawn, total = predictions.codes[:, None], np.zeros(0)
     for share, points, columns_of_residuals in _units(predictions, mode, options["pos_label"]):
         residuals = np.column_stack([column(drawn)[:, 0] for column in columns_of_residuals])
         terms, mass = linear_terms(
             points, residuals, predictions.weights, options["kernel"], options["bandwidth"], False
         )
-        total = total + share * mass * terms
+        total = share * mass * terms + (total if len(total) else 0.0)
     mean = float(total.sum() / mass.sum())
     spread = float(np.sqrt(((total - mass * mean) ** 2).sum()) / mass.sum())
     n_terms = len(mass)

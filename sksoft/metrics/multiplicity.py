@@ -27,6 +27,40 @@ def holm(p_values) -> np.ndarray:
     return adjusted
 
 
+def benjamini_hochberg(p_values) -> np.ndarray:
+    """Benjamini and Hochberg's step-up adjustment: controls the expected share of false rejections.
+
+    The i-th smallest of m p-values becomes ``min_{j >= i} min(1, m/j p_(j))`` ([1]_, eq. 1), for tests that are
+    independent or positively dependent. NaN stands for a question that was not asked: it stays NaN and does not count.
+
+    Parameters
+    ----------
+    p_values : array-like (m,) of floats in [0, 1] or NaN
+
+    Returns
+    -------
+    adjusted : ndarray (m,)
+
+    References
+    ----------
+    .. [1] Y. Benjamini, Y. Hochberg, "Controlling the false discovery rate: a practical and powerful approach to
+       multiple testing", JRSS B 57 (1995).
+
+    Examples
+    --------
+    >>> from sksoft.metrics.multiplicity import benjamini_hochberg
+    >>> print(benjamini_hochberg([0.01, 0.04, float("nan"), 0.03]))
+    [0.03 0.04  nan 0.04]
+    """
+    p_values = np.asarray(p_values, dtype=np.float64)
+    adjusted = p_values.copy()
+    asked = np.flatnonzero(~np.isnan(p_values))
+    order = asked[np.argsort(p_values[asked], kind="stable")]
+    factors = len(order) / np.arange(1, len(order) + 1)
+    adjusted[order] = np.minimum(np.minimum.accumulate((factors * p_values[order])[::-1])[::-1], 1.0)
+    return adjusted
+
+
 def westfall_young(observed, drawn) -> np.ndarray:
     """Step-down max-T adjustment of Monte-Carlo tests drawn jointly ([1]_, algorithm 4.1).
 

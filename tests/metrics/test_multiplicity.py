@@ -1,9 +1,11 @@
 """Adjusted p-values by hand, against SciPy, and their error rate by simulation."""
 
 import numpy as np
+import pytest
 from scipy.stats import norm
+from statsmodels.stats.multitest import multipletests
 
-from sksoft.metrics.multiplicity import holm, westfall_young
+from sksoft.metrics.multiplicity import benjamini_hochberg, holm, westfall_young
 
 
 def test_holm_by_hand():
@@ -63,3 +65,16 @@ def test_family_wise_error_rate():
 def test_tests_whose_draws_do_not_vary():
     drawn = np.ones((99, 2))
     np.testing.assert_allclose(westfall_young(np.array([1.0, 2.0]), drawn), [1.0, 0.01])
+
+
+@pytest.mark.parametrize(("adjustment", "name"), [(holm, "holm"), (benjamini_hochberg, "fdr_bh")])
+def test_adjustments_are_those_of_statsmodels(adjustment, name):
+    rng = np.random.default_rng(0)
+    for m in (1, 2, 17, 200):
+        p = rng.random(m) ** 3
+        p[m // 3] = p[0]  # ties
+        np.testing.assert_allclose(adjustment(p), multipletests(p, method=name)[1], rtol=1e-12)
+        gaps = np.insert(p, m // 2, np.nan)
+        np.testing.assert_allclose(np.delete(adjustment(gaps), m // 2), adjustment(p))
+        assert np.isnan(adjustment(gaps)[m // 2])
+    assert adjustment([]).size == 0

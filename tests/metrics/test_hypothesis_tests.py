@@ -13,7 +13,7 @@ from sksoft.metrics import (
     expected_calibration_error,
     kernel_calibration_error,
 )
-from sksoft.metrics.calibration_tests import METHODS
+from sksoft.metrics.hypothesis_tests import METHODS
 
 RESAMPLED = {"bootstrap", "skce"}
 
