@@ -27,6 +27,7 @@ _HOMES = {
     "SoftmaxRegressionCV": "linear",
     "TemperatureScaler": "calibration",
     "CalibratedSoftmaxClassifier": "calibration",
+    "PriorShiftAdjuster": "calibration",
     "EnsembleTemperatureScaler": "calibration",
     "show_versions": "_versions",
 }
@@ -54,7 +55,12 @@ if TYPE_CHECKING:
     from sksoft import audit, calibration, displays, functional, linear, metrics
     from sksoft._config import config_context, get_config, set_config
     from sksoft._versions import show_versions
-    from sksoft.calibration import CalibratedSoftmaxClassifier, EnsembleTemperatureScaler, TemperatureScaler
+    from sksoft.calibration import (
+        CalibratedSoftmaxClassifier,
+        EnsembleTemperatureScaler,
+        PriorShiftAdjuster,
+        TemperatureScaler,
+    )
     from sksoft.functional import (
         entmax,
         log_softmax,

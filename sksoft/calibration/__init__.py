@@ -2,6 +2,7 @@
 
 from sksoft.calibration.calibrated_softmax_classifier import CalibratedSoftmaxClassifier
 from sksoft.calibration.ensemble_temperature_scaler import EnsembleTemperatureScaler
+from sksoft.calibration.prior_shift_adjuster import PriorShiftAdjuster
 from sksoft.calibration.temperature_scaler import TemperatureScaler
 
-__all__ = ["CalibratedSoftmaxClassifier", "EnsembleTemperatureScaler", "TemperatureScaler"]
+__all__ = ["CalibratedSoftmaxClassifier", "EnsembleTemperatureScaler", "PriorShiftAdjuster", "TemperatureScaler"]

@@ -168,3 +168,37 @@ def _non_negative(H, b) -> np.ndarray | None:
         return nnls(upper, solve_triangular(upper, b, trans="T"))[0]
     except (LinAlgError, RuntimeError):
         return None
+
+
+def mixture_errors(likelihoods, row_weights, w) -> np.ndarray:
+    """Standard errors of maximum-likelihood weights, times √n: from the observed information where w > 0.
+
+    Parameters
+    ----------
+    likelihoods : ndarray (n, M)
+    row_weights : ndarray (n,), > 0
+    w : ndarray (M,)
+        Where the likelihood is largest.
+
+    Returns
+    -------
+    errors : ndarray (M,)
+        Square roots of the diagonal of N (Nᵀ H N)⁻¹ Nᵀ, with H = Σ sᵢ qᵢ qᵢᵀ / (qᵢ · w)² and the columns of N spanning
+        the changes of positive weights that sum to zero. inf where the rows do not tell components apart, nan where a
+        weight is zero: it is at its bound, and its error is not normal.
+    """
+    errors = np.full(len(w), np.nan)
+    some = np.flatnonzero(w > 0.0)
+    mixture = _Mixture(np.ascontiguousarray(likelihoods[:, some]), row_weights / row_weights.sum())
+    H = mixture.curvature(w[some])
+    tangent = np.linalg.qr(np.column_stack([np.ones(len(some)), np.eye(len(some))[:, 1:]]))[0][:, 1:]
+    information, directions = np.linalg.eigh(tangent.T @ H @ tangent)
+    loadings = (tangent @ directions) ** 2
+    if len(information):
+        known = information > PROXIMAL * information.max()
+        variances = loadings[:, known] @ (1.0 / information[known])
+        unknown = loadings[:, ~known].sum(axis=1) > np.sqrt(ROUNDING)
+        errors[some] = np.where(unknown, np.inf, np.sqrt(variances))
+    else:
+        errors[some] = 0.0
+    return errors
