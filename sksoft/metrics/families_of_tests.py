@@ -55,13 +55,15 @@ def calibration_tests(
         Each column gives its groups; several also give their intersections. Missing values are ``"(missing)"``.
     by_class : bool, default=False
         Test each class against the rest, too, of two columns the second (nothing for a one-dimensional `y_proba`).
-    method, mode, null, n_resamples, n_bins, strategy, norm, statistic, estimator, kernel, bandwidth
+    method, mode
         As in :func:`calibration_test`. Classes are tested by ``mode='binary'``.
     adjust : {'holm', 'bh', 'none'}, default='holm'
         Over all tests of the table: Holm's control of the family-wise error, Benjamini and Hochberg's of the false
         discovery rate (for positive dependence, as of groups and their unions), or none.
     min_group_size : int >= 2, default=50
         Groups of fewer effective rows are listed and not tested.
+    null, n_resamples, n_bins, strategy, norm, statistic, estimator, kernel, bandwidth
+        As in :func:`calibration_test`.
     sample_weight, weight_type, labels, pos_label, random_state
         As in :func:`calibration_test`.
 
