@@ -8,6 +8,8 @@ from sksoft.metrics.calibration import (
     reliability_curve,
 )
 from sksoft.metrics.canonical import canonical_calibration_error
+from sksoft.metrics.canonical_reliability import canonical_curve
+from sksoft.metrics.corp import corp_curve
 from sksoft.metrics.cox import cox_calibration
 from sksoft.metrics.cumulative import cumulative_calibration_error
 from sksoft.metrics.decisions import decision_gaps, decision_rates, equalized_odds
@@ -17,6 +19,7 @@ from sksoft.metrics.families_of_tests import calibration_tests
 from sksoft.metrics.far_field import far_field_report
 from sksoft.metrics.groups import group_calibration
 from sksoft.metrics.hypothesis_tests import calibration_test
+from sksoft.metrics.intervals import bootstrap_interval, calibration_error_interval
 from sksoft.metrics.kernel_error import kernel_calibration_error
 from sksoft.metrics.metric_frame import group_calibration_metrics, metric_for_groups
 from sksoft.metrics.multicalibration import multicalibration_error
@@ -49,12 +52,16 @@ from sksoft.metrics.sweep import monotone_sweep_calibration_error
 
 __all__ = [
     "adaptive_calibration_error",
+    "bootstrap_interval",
     "brier_decomposition",
     "brier_score",
     "calibration_test",
     "calibration_tests",
+    "calibration_error_interval",
     "canonical_calibration_error",
+    "canonical_curve",
     "classwise_calibration_error",
+    "corp_curve",
     "cox_calibration",
     "cumulative_calibration_error",
     "decision_gaps",

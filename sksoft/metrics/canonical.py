@@ -78,11 +78,12 @@ def canonical_calibration_error(
     check_choices(n_bins=n_bins)
     if strategy not in STRATEGIES:
         raise ValueError(f"The 'strategy' parameter must be one of {STRATEGIES}. Got {strategy!r} instead.")
-    if isinstance(min_weight, bool) or not isinstance(min_weight, Real) or not 0 < float(min_weight) < np.inf:
-        raise ValueError(f"The 'min_weight' parameter must be a positive finite float. Got {min_weight!r} instead.")
+    check_min_weight(min_weight)
     predictions = check_predictions(y_true, y_proba, sample_weight=sample_weight, labels=labels, pos_label=pos_label)
     proba = columns(predictions)
-    cells = _uniform_cells(proba, n_bins) if strategy == "uniform" else _dynamic_cells(proba, predictions, float(min_weight))
+    cells = (
+        uniform_cells(proba, n_bins) if strategy == "uniform" else dynamic_cells(proba, predictions, float(min_weight))
+    )
     total = 0.0
     for k in range(proba.shape[1]):
         residual = (predictions.codes == k) - proba[:, k].astype(np.float64)
@@ -93,7 +94,13 @@ def canonical_calibration_error(
     return 0.5 * total / float(weight)
 
 
-def _uniform_cells(proba: np.ndarray, n_bins: int) -> np.ndarray:
+def check_min_weight(min_weight):
+    """ValueError unless positive and finite."""
+    if isinstance(min_weight, bool) or not isinstance(min_weight, Real) or not 0 < float(min_weight) < np.inf:
+        raise ValueError(f"The 'min_weight' parameter must be a positive finite float. Got {min_weight!r} instead.")
+
+
+def uniform_cells(proba: np.ndarray, n_bins: int) -> np.ndarray:
     """Number of the bin of every row, (n,), counted over the bins that hold something."""
     edges = inner_edges(None, n_bins, "uniform")
     keys, n_keys = np.zeros(len(proba), dtype=np.int64), 1
@@ -111,7 +118,7 @@ def _compressed(keys: np.ndarray) -> tuple[np.ndarray, int]:
     return places, len(distinct)
 
 
-def _dynamic_cells(proba: np.ndarray, predictions: Predictions, min_weight: float) -> np.ndarray:
+def dynamic_cells(proba: np.ndarray, predictions: Predictions, min_weight: float) -> np.ndarray:
     """Number of the bin of every row, (n,)."""
     weights = np.ones(len(proba)) if predictions.weights is None else predictions.weights
     cells = np.zeros(len(proba), dtype=np.intp)
