@@ -45,7 +45,7 @@ def resampled_errors(rows: RowsByCell, table, levels, n_resamples, random_state)
 
     Groups are those of all `levels`, in turn. `table` holds the sums per cell, (5, n_cells, n_bins).
     """
-    seeds = _seeds(random_state)
+    seeds = draw_seeds(random_state)
     shape = table.shape[1:]
     scores, weights = table[bins.SCORE], table[bins.WEIGHT]
     totals = [level.add_up(weights).sum(axis=-1) for level in levels]
@@ -95,7 +95,7 @@ def error_l1(residual, weight) -> np.ndarray:
         return np.abs(residual).sum(axis=-1) / weight
 
 
-def _seeds(random_state) -> tuple[int, int]:
+def draw_seeds(random_state) -> tuple[int, int]:
     """Two 64-bit seeds, for the null and for the bootstrap, from one draw."""
     halves = check_random_state(random_state).randint(0, 2**32, size=2, dtype=np.uint64)
     seed = int(halves[0]) << 32 | int(halves[1])

@@ -22,7 +22,7 @@ def test_errors_are_those_of_resampled_rows(rows, weighted, monkeypatch):
     edges, partition = np.linspace(0, 1, 6)[1:-1], partition_rows(group, 400)
     by_cell = rows_by_cell(scores, hits, edges, weights, partition, "sampling")
     table = bins.bin_sums(scores, hits, edges, weights=weights, groups=partition.codes, n_groups=3)
-    monkeypatch.setattr("sksoft.metrics.resampling._seeds", lambda _: (5, 6))
+    monkeypatch.setattr("sksoft.metrics.resampling.draw_seeds", lambda _: (5, 6))
     null, replicates = resampled_errors(by_cell, table, partition.levels, 4, None)
     cells = np.repeat(np.arange(15), np.diff(by_cell.starts))
     w = np.ones(400) if weights is None else by_cell.weights
