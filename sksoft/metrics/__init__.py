@@ -49,15 +49,16 @@ from sksoft.metrics.scores import (
 from sksoft.metrics.smooth import smooth_calibration_error
 from sksoft.metrics.soft_labels import soft_log_loss
 from sksoft.metrics.sweep import monotone_sweep_calibration_error
+from sksoft.metrics.temperature_path import temperature_path
 
 __all__ = [
     "adaptive_calibration_error",
     "bootstrap_interval",
     "brier_decomposition",
     "brier_score",
+    "calibration_error_interval",
     "calibration_test",
     "calibration_tests",
-    "calibration_error_interval",
     "canonical_calibration_error",
     "canonical_curve",
     "classwise_calibration_error",
@@ -101,4 +102,5 @@ __all__ = [
     "reliability_curve",
     "smooth_calibration_error",
     "soft_log_loss",
+    "temperature_path",
 ]

@@ -1,0 +1,326 @@
+"""Bootstrap intervals: of binned calibration errors from sums per bin, of any other metric through its weights."""
+
+from collections.abc import Callable
+from numbers import Integral
+from typing import NamedTuple
+
+import numpy as np
+
+from sksoft.kernels import bins
+from sksoft.kernels.blocks import row_blocks
+from sksoft.metrics.binned import BinnedSums, inner_edges
+from sksoft.metrics.calibration import check_choices
+from sksoft.metrics.events import column_labels, positive_class, resolved_mode
+from sksoft.metrics.predictions import WEIGHT_TYPES, Predictions, check_predictions
+from sksoft.metrics.resampling import BLOCK_BYTES, draw_seeds, error_interval, p_values
+
+METHODS = ("basic", "percentile", "centered")
+
+
+class MetricInterval(NamedTuple):
+    """An estimate and the ends of its interval.
+
+    Attributes
+    ----------
+    estimate, low, high : float
+    """
+
+    estimate: float
+    low: float
+    high: float
+
+
+def calibration_error_interval(
+    y_true,
+    y_proba,
+    *,
+    n_bins=15,
+    strategy="uniform",
+    norm="l1",
+    mode="auto",
+    debias=False,
+    n_resamples=999,
+    confidence_level=0.95,
+    sample_weight=None,
+    weight_type="sampling",
+    labels=None,
+    pos_label=None,
+    random_state=None,
+) -> MetricInterval:
+    """Binned calibration error with a bootstrap interval.
+
+    The estimate is :func:`expected_calibration_error`. The interval is for the error of the same bins without noise.
+
+    Parameters
+    ----------
+    y_true, y_proba, n_bins, strategy
+        As in :func:`expected_calibration_error`; the bins stay those of the data in all resamples.
+    norm : {'l1', 'l2'}, default='l1'
+        The bootstrap does not hold for ``'max'``.
+    mode : {'auto', 'confidence', 'top_label', 'binary'}, default='auto'
+        See :mod:`sksoft.metrics.events`. Class-wise errors, whose bins share rows: :func:`bootstrap_interval`.
+    debias : bool, default=False
+    n_resamples : int >= 1, default=999
+    confidence_level : float in (0, 1), default=0.95
+    sample_weight, weight_type, labels, pos_label
+        As in :func:`expected_calibration_error`; repetitions are drawn one by one.
+    random_state : int, RandomState instance or None, default=None
+        Draws depend on it, on the resample and on the row; results are the same for any number of threads.
+
+    Returns
+    -------
+    interval : MetricInterval
+        ``estimate``, ``low``, ``high``.
+
+    Raises
+    ------
+    ValueError
+        For invalid labels, probabilities, weights or parameters.
+
+    Notes
+    -----
+    Poisson bootstrap of rows, on sums per bin and outcome. With T the error (the square for l2), T* its replicates and
+    q their quantiles: low end ``2T − q`` for plug-in errors and ``T + mean T* − q`` for debiased ones, and 0 where
+    "calibrated" is not rejected by outcomes drawn with the predicted probabilities, since noise pushes an error up that
+    cannot fall below 0; high end ``T + mean T* − q``. In simulations 95 % intervals cover 92 to 100 %. O(n B) time for
+    B resamples, O(n + B · bins) memory.
+
+    References
+    ----------
+    .. [1] J. A. Hanley, B. MacGibbon, "Creating non-parametric bootstrap samples using Poisson frequencies", Computer
+       Methods and Programs in Biomedicine 83 (2006).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sksoft.metrics import calibration_error_interval
+    >>> rng = np.random.default_rng(0)
+    >>> proba = rng.uniform(size=4000)
+    >>> y = rng.uniform(size=4000) < proba**2
+    >>> interval = calibration_error_interval(y, proba, norm="l2", debias=True, random_state=0)
+    >>> print(*(round(value, 2) for value in interval))
+    0.18 0.17 0.19
+    """
+    check_choices(
+        n_bins=n_bins,
+        strategy=strategy,
+        norm=norm,
+        mode=mode,
+        weight_type=weight_type,
+        confidence_level=confidence_level,
+    )
+    _check_resamples(n_resamples)
+    if norm == "max":
+        raise ValueError("norm='max' has no bootstrap interval: pass norm='l1' or 'l2'.")
+    predictions = check_predictions(
+        y_true, y_proba, sample_weight=sample_weight, weight_type=weight_type, labels=labels, pos_label=pos_label
+    )
+    if resolved_mode(predictions, mode) == "classwise":
+        raise ValueError(
+            "mode='classwise' has bins that share rows: pass the metric classwise_calibration_error to "
+            "bootstrap_interval instead."
+        )
+    cells = _cells(predictions, mode, n_bins, strategy, weight_type, pos_label)
+
+    def statistic(sums: BinnedSums):
+        """Signed error, the square for l2, of sums (..., groups, bins)."""
+        errors = sums.debiased_error(norm, weight_type) if debias else sums.error(norm)
+        share = sums.weight.sum(axis=-1)
+        with np.errstate(invalid="ignore"):  # a resample that draws nothing
+            return np.nansum(errors * share, axis=-1) / share.sum(axis=-1)
+
+    observed = np.asarray(statistic(_sums(cells, cells.table)))
+    null, replicates = _replicates(cells, statistic, n_resamples, random_state)
+    p_value = p_values(observed, null)
+    if debias:
+        # Debiasing has taken the noise of the rows out of the estimate, and that of resampling out of the replicates:
+        # what is left of their mean shift is the noise of the rows.
+        replicates = replicates - (np.nanmean(replicates) - observed)
+    low, high = error_interval(observed, replicates, p_value, confidence_level)
+    ends = np.maximum([observed, low, high], 0.0)
+    return MetricInterval(*map(float, np.sqrt(ends) if norm == "l2" else ends))
+
+
+class _Cells(NamedTuple):
+    """Rows in the order of their cells (group, outcome, bin), and the sums of each."""
+
+    scores: np.ndarray
+    weights: np.ndarray | None
+    starts: np.ndarray
+    shape: tuple[int, int, int]
+    table: np.ndarray
+
+
+def _cells(predictions: Predictions, mode, n_bins, strategy, weight_type, pos_label) -> _Cells:
+    if resolved_mode(predictions, mode) == "binary":
+        scores, hits = positive_class(predictions, pos_label)
+    else:
+        top_codes, scores = predictions.top_label
+        hits = top_codes == predictions.codes
+    n_groups = len(column_labels(predictions)) if mode == "top_label" else 1
+    groups = top_codes if mode == "top_label" else 0
+    weights = predictions.weights
+    bin_codes = np.searchsorted(inner_edges(scores, n_bins, strategy, weights), scores, side="left")
+    shape = (n_groups, 2, n_bins)
+    n_cells = 2 * n_groups * n_bins
+    cells = ((groups * 2 + hits) * n_bins + bin_codes).astype(np.min_scalar_type(n_cells))
+    order = np.argsort(cells, kind="stable")  # 16 bits are sorted by radix
+    if weights is not None and weight_type == "frequency":
+        order, weights = np.repeat(order, weights[order].astype(np.intp)), None
+    starts = np.concatenate([[0], np.cumsum(np.bincount(cells[order], minlength=n_cells))])
+    scores = scores[order].astype(np.float64)
+    weights = None if weights is None else weights[order]
+    ordered = cells[order]
+    one = np.ones(len(order)) if weights is None else weights
+    columns_ = [one, one * scores, one**2]
+    table = np.stack([np.bincount(ordered, column, minlength=n_cells) for column in columns_])
+    return _Cells(scores, weights, starts, shape, table)
+
+
+def _sums(cells: _Cells, table: np.ndarray) -> BinnedSums:
+    """Sums by group and bin from weight, weight·score and weight² of the cells, (3, ..., n_cells)."""
+    table = table.reshape(*table.shape[:-1], *cells.shape)
+    weight, score, squared = table.sum(axis=-2)
+    return BinnedSums(weight, score, table[0][..., 1, :], squared, weight)
+
+
+def _replicates(cells: _Cells, statistic: Callable, n_resamples, random_state) -> tuple[np.ndarray, np.ndarray]:
+    """The statistic of calibrated draws and of bootstrap samples, each (n_resamples,)."""
+    null_seed, seed = draw_seeds(random_state)
+    fixed = _sums(cells, cells.table)
+    null, replicates = [], []
+    # One block after the other: the kernels use the threads.
+    for block in row_blocks(n_resamples, cells.starts.size * 24, BLOCK_BYTES):
+        draw = {"resamples": range(block.start, block.stop), "weights": cells.weights}
+        drawn = bins.null_hit_sums(cells.scores, cells.starts, seed=null_seed, **draw)
+        hit = drawn.reshape(-1, *cells.shape).sum(axis=-2)
+        others = (np.broadcast_to(part, hit.shape) for part in (fixed.weight, fixed.score, fixed.weight_squared))
+        weight, score, squared = others
+        null.append(statistic(BinnedSums(weight, score, hit, squared, weight)))
+        weight, score = bins.bootstrap_sums(cells.scores, cells.starts, seed=seed, **draw)
+        squared = weight
+        if cells.weights is not None:
+            squared = bins.bootstrap_sums(cells.weights, cells.starts, seed=seed, **draw)[1]
+        replicates.append(statistic(_sums(cells, np.stack([weight, score, squared]))))
+    return np.concatenate(null), np.concatenate(replicates)
+
+
+def bootstrap_interval(
+    metric,
+    y_true,
+    y_proba,
+    *,
+    n_resamples=999,
+    confidence_level=0.95,
+    method="basic",
+    sample_weight=None,
+    weight_type="sampling",
+    random_state=None,
+    **options,
+) -> MetricInterval:
+    """Bootstrap interval of any metric that takes `sample_weight`.
+
+    In each resample row i has the weight ``w_i N_i`` with N_i ~ Poisson(1), or N_i ~ Poisson(w_i) where weights are
+    repetitions [1]_.
+
+    Parameters
+    ----------
+    metric : callable
+        ``metric(y_true, y_proba, sample_weight=..., **options) -> float``: any of this package or of scikit-learn.
+    y_true : array-like (n,)
+    y_proba : array-like (n, K) or (n,)
+    n_resamples : int >= 1, default=999
+    confidence_level : float in (0, 1), default=0.95
+    method : {'basic', 'percentile', 'centered'}, default='basic'
+        With T the estimate, T* the replicates and q their quantiles: ``2T − q``, which takes out once the bias that
+        resampling shows; ``q``; or ``T + mean T* − q``, for the mean of the estimator at this number of rows: for
+        calibration errors that are not debiased, the noise included.
+    sample_weight : array-like (n,), optional
+    weight_type : {'sampling', 'frequency'}, default='sampling'
+    random_state : int, RandomState instance or None, default=None
+        Draws depend on it, on the resample and on the row.
+    **options
+        Further keyword arguments of `metric`, such as `labels`.
+
+    Returns
+    -------
+    interval : MetricInterval
+        ``estimate``, ``low``, ``high``.
+
+    Raises
+    ------
+    ValueError
+        For parameters out of range, for fewer than two rows, and what `metric` raises.
+    TypeError
+        If `metric` is not callable.
+
+    Notes
+    -----
+    B + 1 calls of `metric`. An error of calibrated predictions lies at the edge of what it can be, where no bootstrap
+    of rows is exact: test that by :func:`calibration_test`; for binned errors prefer
+    :func:`calibration_error_interval`.
+
+    References
+    ----------
+    .. [1] J. A. Hanley, B. MacGibbon, "Creating non-parametric bootstrap samples using Poisson frequencies", Computer
+       Methods and Programs in Biomedicine 83 (2006).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sksoft.metrics import bootstrap_interval, brier_score
+    >>> rng = np.random.default_rng(0)
+    >>> proba = rng.uniform(size=1000)
+    >>> y = rng.uniform(size=1000) < proba
+    >>> print(*(round(value, 2) for value in bootstrap_interval(brier_score, y, proba, random_state=0)))
+    0.17 0.15 0.18
+    """
+    check_choices(confidence_level=confidence_level)
+    _check_resamples(n_resamples)
+    for name, value, accepted in (("method", method, METHODS), ("weight_type", weight_type, WEIGHT_TYPES)):
+        if value not in accepted:
+            raise ValueError(f"The {name!r} parameter must be one of {accepted}. Got {value!r} instead.")
+    if not callable(metric):
+        raise TypeError(f"The 'metric' parameter must be callable. Got {metric!r} instead.")
+    y_true, y_proba = np.asarray(y_true), np.asarray(y_proba)
+    n_rows = len(y_true)
+    if n_rows < 2:
+        raise ValueError(f"A bootstrap interval needs at least two rows. Got {n_rows}.")
+    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    given = {} if weights is None else {"sample_weight": weights}
+    estimate = float(metric(y_true, y_proba, **given, **options))
+    draws = _row_weights(n_rows, weights, weight_type, draw_seeds(random_state)[1])
+    replicates = np.array(
+        [metric(y_true, y_proba, sample_weight=next(draws), **options) for _ in range(n_resamples)], dtype=np.float64
+    )
+    tail = (1 - confidence_level) / 2
+    lower, upper = np.quantile(replicates, [tail, 1 - tail])
+    centre = {"basic": 2 * estimate, "centered": estimate + replicates.mean(), "percentile": lower + upper}[method]
+    return MetricInterval(estimate, float(centre - upper), float(centre - lower))
+
+
+def _row_weights(n_rows, weights, weight_type, seed):
+    """Weights of the rows in one resample after the other; one that draws nothing is drawn again."""
+    resample = 0
+    while True:
+        uniforms = bins.uniforms(seed, resample, n_rows)
+        resample += 1
+        if weights is None or weight_type == "sampling":
+            drawn = np.searchsorted(bins.POISSON, uniforms, side="right").astype(np.float64)
+            drawn = drawn if weights is None else drawn * weights
+        else:
+            drawn = _poisson(weights, uniforms)
+        if drawn.any():
+            yield drawn
+
+
+def _poisson(mean, uniforms) -> np.ndarray:
+    """Poisson numbers of these means by inversion."""
+    from scipy.stats import poisson  # slow to import
+
+    return np.maximum(poisson.ppf(uniforms, mean), 0.0)
+
+
+def _check_resamples(n_resamples):
+    if isinstance(n_resamples, bool) or not isinstance(n_resamples, Integral) or n_resamples < 1:
+        raise ValueError(f"The 'n_resamples' parameter must be an int >= 1. Got {n_resamples!r} instead.")
