@@ -49,7 +49,7 @@ from sksoft.metrics.scores import (
 from sksoft.metrics.smooth import smooth_calibration_error
 from sksoft.metrics.soft_labels import soft_log_loss
 from sksoft.metrics.sweep import monotone_sweep_calibration_error
-from sksoft.metrics.temperature_path import temperature_path
+from sksoft.metrics.temperature_curve import temperature_path
 
 __all__ = [
     "adaptive_calibration_error",

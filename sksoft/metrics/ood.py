@@ -95,7 +95,7 @@ def ood_scores(
     array([-8.001, -1.794])
     """
     _check_parameters(method, input, temperature, gamma, n_largest)
-    rows = _checked_scores(scores, input)
+    rows = checked_scores(scores, input)
     out = np.empty(len(rows))
     for block in row_blocks(len(rows), rows.shape[1] * 8):
         out[block] = _block_scores(rows[block], method, input, float(temperature), gamma, n_largest)
@@ -322,7 +322,7 @@ def _check_parameters(method, input, temperature, gamma, n_largest):
         raise ValueError(f"The 'n_largest' parameter must be an int >= 1 or None. Got {n_largest!r} instead.")
 
 
-def _checked_scores(scores, input) -> np.ndarray:
+def checked_scores(scores, input) -> np.ndarray:
     """(n, K) numbers."""
     if input == "proba":
         proba = check_probabilities(scores)
