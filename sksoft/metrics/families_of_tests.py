@@ -1,8 +1,10 @@
 """Calibration tests of many groups and classes, adjusted for their number."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +14,8 @@ from sksoft.kernels.splitmix import STEP
 from sksoft.metrics.events import column_labels, columns
 from sksoft.metrics.hypothesis_tests import CalibrationTest, check_test_options, run_test
 from sksoft.metrics.multiplicity import benjamini_hochberg, holm
-from sksoft.metrics.null_labels import seed_of
 from sksoft.metrics.predictions import Predictions, check_predictions
+from sksoft.metrics.resampling import draw_seeds
 from sksoft.metrics.sensitive import partition_rows
 
 ADJUSTMENTS = ("holm", "bh", "none")
@@ -119,7 +121,7 @@ def calibration_tests(
         y_true, y_proba, sample_weight=sample_weight, weight_type=weight_type, labels=labels, pos_label=pos_label
     )
     rows: list[dict] = []
-    seed = seed_of(random_state)
+    seed = draw_seeds(random_state)[0]
     for place, selected in _groups(predictions, sensitive_features):
         group = predictions.rows(selected)
         size = _sizes(group, weight_type)
@@ -128,8 +130,11 @@ def calibration_tests(
             own = options | ({"pos_label": None} if label is not None else {})
             stream = (seed + len(rows) * int(STEP)) % 2**64
             small = f"fewer than {min_group_size} effective rows"
-            whole = place["level"] == "overall" and label is None
-            result, note = _noted(judged, method, its_mode, own, stream, whole) if enough else (_nothing(), small)
+            call = partial(run_test, judged, method, its_mode, own, stream)
+            if place["level"] == "overall" and label is None:
+                result, note = call(), ""
+            else:
+                result, note = noted(call, _nothing()) if enough else (_nothing(), small)
             rows.append(place | {"class": label} | size | result._asdict() | {"note": note})
     table = pd.DataFrame(rows)
     table["class"] = pd.Series([row["class"] for row in rows], dtype=object)  # a str column has no None
@@ -167,17 +172,15 @@ def _questions(group: Predictions, mode: str, by_class: bool) -> Iterator[tuple[
             yield labels[k], Predictions(np.array([0, 1]), hits, proba[:, k], group.weights), "binary"
 
 
-def _noted(judged: Predictions, method, mode, options, seed, whole: bool) -> tuple[CalibrationTest, str]:
-    """A result and what is to be said of it; NaN where the test is not defined for a part of the rows."""
+def noted(compute: Callable, otherwise) -> tuple[Any, str]:
+    """What `compute()` gives and what it warns of; or, where it is not defined for these rows, `otherwise` and why."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         try:
-            result = run_test(judged, method, mode, options, seed)
+            found = compute()
         except ValueError as error:
-            if whole:
-                raise
-            return _nothing(), str(error)
-    return result, " ".join(str(each.message) for each in caught)
+            return otherwise, str(error)
+    return found, " ".join(str(each.message) for each in caught)
 
 
 def _nothing() -> CalibrationTest:

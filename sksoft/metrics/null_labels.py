@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from sksoft.kernels import bins
 from sksoft.metrics.predictions import Predictions
@@ -74,12 +73,6 @@ def written_out(predictions: Predictions) -> Predictions:
         return predictions
     repeated = predictions.rows(np.repeat(np.arange(len(predictions.codes)), predictions.weights.astype(np.intp)))
     return replace(repeated, weights=None)
-
-
-def seed_of(random_state) -> int:
-    """A 64-bit seed, from one draw."""
-    high, low = check_random_state(random_state).randint(0, 2**32, size=2, dtype=np.uint64)
-    return int(high) << 32 | int(low)
 
 
 def monte_carlo_p_value(observed: float, drawn: np.ndarray) -> float:
