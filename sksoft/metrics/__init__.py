@@ -24,6 +24,7 @@ from sksoft.metrics.kernel_error import kernel_calibration_error
 from sksoft.metrics.metric_frame import group_calibration_metrics, metric_for_groups
 from sksoft.metrics.multicalibration import multicalibration_error
 from sksoft.metrics.ood import mahalanobis_scores, neighbor_scores, ood_scores
+from sksoft.metrics.report import calibration_report
 from sksoft.metrics.scorers import (
     neg_adaptive_calibration_error,
     neg_brier_score,
@@ -57,6 +58,7 @@ __all__ = [
     "brier_decomposition",
     "brier_score",
     "calibration_error_interval",
+    "calibration_report",
     "calibration_test",
     "calibration_tests",
     "canonical_calibration_error",
