@@ -14,8 +14,8 @@ from sksoft.kernels.splitmix import STEP
 from sksoft.metrics.events import column_labels, columns
 from sksoft.metrics.hypothesis_tests import CalibrationTest, check_test_options, run_test
 from sksoft.metrics.multiplicity import benjamini_hochberg, holm
+from sksoft.metrics.null_labels import seed_of
 from sksoft.metrics.predictions import Predictions, check_predictions
-from sksoft.metrics.resampling import draw_seeds
 from sksoft.metrics.sensitive import partition_rows
 
 ADJUSTMENTS = ("holm", "bh", "none")
@@ -121,7 +121,7 @@ def calibration_tests(
         y_true, y_proba, sample_weight=sample_weight, weight_type=weight_type, labels=labels, pos_label=pos_label
     )
     rows: list[dict] = []
-    seed = draw_seeds(random_state)[0]
+    seed = seed_of(random_state)
     for place, selected in _groups(predictions, sensitive_features):
         group = predictions.rows(selected)
         size = _sizes(group, weight_type)

@@ -31,9 +31,8 @@ from sksoft.metrics.cox import fit_cox
 from sksoft.metrics.cumulative import STATISTICS, cumulative_statistics, ks_p_value, kuiper_p_value
 from sksoft.metrics.events import Event, events
 from sksoft.metrics.kernel_test import kernel_test
-from sksoft.metrics.null_labels import monte_carlo_p_value, null_predictions, written_out
+from sksoft.metrics.null_labels import monte_carlo_p_value, null_predictions, seed_of, written_out
 from sksoft.metrics.predictions import Predictions, check_predictions
-from sksoft.metrics.resampling import draw_seeds
 from sksoft.metrics.spiegelhalter import canonical_statistic, event_statistic
 
 # The modes of each method, the first being 'auto' of several columns; of one column it is 'binary'.
@@ -190,7 +189,7 @@ def calibration_test(
     predictions = check_predictions(
         y_true, y_proba, sample_weight=sample_weight, weight_type=weight_type, labels=labels, pos_label=pos_label
     )
-    return run_test(predictions, method, mode, options, draw_seeds(random_state)[0])
+    return run_test(predictions, method, mode, options, seed_of(random_state))
 
 
 def run_test(predictions: Predictions, method: str, mode: str, options: dict, seed: int) -> CalibrationTest:

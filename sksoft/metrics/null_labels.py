@@ -15,6 +15,7 @@ import numpy as np
 
 from sksoft.kernels import bins
 from sksoft.metrics.predictions import Predictions
+from sksoft.metrics.resampling import draw_seeds
 
 # Up to here comparing with every edge is faster than bisection.
 FEW_CLASSES = 24
@@ -73,6 +74,11 @@ def written_out(predictions: Predictions) -> Predictions:
         return predictions
     repeated = predictions.rows(np.repeat(np.arange(len(predictions.codes)), predictions.weights.astype(np.intp)))
     return replace(repeated, weights=None)
+
+
+def seed_of(random_state) -> int:
+    """A 64-bit seed, from one draw."""
+    return draw_seeds(random_state)[0]
 
 
 def monte_carlo_p_value(observed: float, drawn: np.ndarray) -> float:
