@@ -83,6 +83,15 @@ class BinnedSums:
         deviation = np.sqrt(rate * (1 - rate) / np.where(size > 0, size, 1.0))
         return (self.share * (2 * np.abs(self.gap) - _mean_absolute_normal(self.gap, deviation))).sum(axis=-1)
 
+    def combined_error(self, share: np.ndarray, norm: str, debias: bool, weight_type: str) -> float:
+        """Error over the groups or classes of the first axis, of which each has this `share`."""
+        errors = self.debiased_error(norm, weight_type) if debias else self.error(norm)
+        present = share > 0
+        if norm == "max":
+            return float(errors[present].max())
+        error = max(float(share[present] @ errors[present]), 0.0)
+        return float(np.sqrt(error)) if norm == "l2" else error
+
 
 def inner_edges(scores, n_bins: int, strategy: str, weights=None) -> np.ndarray:
     """Inner edges of the bins, (n_bins - 1,), ascending, padded with +inf where bins merge.

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import betaincinv, ndtri
 
 from sksoft.metrics.binned import bin_classes, bin_scores
-from sksoft.metrics.events import MODES, column_labels, columns, positive_class, resolved_mode
+from sksoft.metrics.events import MODES, column_labels, columns, event_rows, resolved_mode
 from sksoft.metrics.predictions import WEIGHT_TYPES, Predictions, check_predictions
 
 STRATEGIES = ("uniform", "quantile")
@@ -108,12 +108,7 @@ def expected_calibration_error(
         pos_label=pos_label,
     )
     sums, share, _ = _binned(predictions, mode, n_bins, strategy, pos_label)
-    errors = sums.debiased_error(norm, weight_type) if debias else sums.error(norm)
-    present = share > 0
-    if norm == "max":
-        return float(errors[present].max())
-    error = max(float(share[present] @ errors[present]), 0.0)
-    return float(np.sqrt(error)) if norm == "l2" else error
+    return sums.combined_error(share, norm, debias, weight_type)
 
 
 def maximum_calibration_error(
@@ -335,10 +330,18 @@ def reliability_curve(
         pos_label=pos_label,
     )
     sums, _, edges = _binned(predictions, mode, n_bins, strategy, pos_label)
-    edges = np.broadcast_to(edges, (len(sums.weight), n_bins - 1))
+    several = resolved_mode(predictions, mode) in ("classwise", "top_label")
+    classes = column_labels(predictions) if several else None
+    return curve_from_sums(sums, edges, classes, weight_type, confidence_level, interval)
+
+
+def curve_from_sums(sums, edges, classes, weight_type, confidence_level, interval) -> pd.DataFrame:
+    """The table of :func:`reliability_curve` of sums (rows, n_bins) and inner edges, with a column of the class of each
+    row of sums where `classes` is not None."""
+    edges = np.broadcast_to(edges, (len(sums.weight), sums.weight.shape[1] - 1))
     frames = [_curve_frame(sums, row, edges[row], weight_type, confidence_level, interval) for row in range(len(edges))]
-    if resolved_mode(predictions, mode) in ("classwise", "top_label"):
-        for frame, label in zip(frames, column_labels(predictions)):
+    if classes is not None:
+        for frame, label in zip(frames, classes):
             frame.insert(0, "class", [label] * len(frame))
     return pd.concat(frames, ignore_index=True)
 
@@ -391,14 +394,7 @@ def _binned(predictions: Predictions, mode, n_bins, strategy, pos_label):
     if mode == "classwise":
         sums, edges = bin_classes(columns(predictions), predictions.codes, n_bins, strategy, weights)
         return sums, np.full(len(sums.weight), 1 / len(sums.weight)), edges
-    if mode == "binary":
-        scores, hits = positive_class(predictions, pos_label)
-        groups, n_groups = None, 1
-    else:
-        top_codes, scores = predictions.top_label
-        hits = top_codes == predictions.codes
-        groups = top_codes if mode == "top_label" else None
-        n_groups = len(column_labels(predictions)) if mode == "top_label" else 1
+    scores, hits, groups, n_groups = event_rows(predictions, mode, pos_label)
     sums, edges = bin_scores(scores, hits, n_bins, strategy, weights, groups, n_groups)
     totals = sums.weight.sum(axis=1)
     return sums, totals / totals.sum(), edges

@@ -44,22 +44,32 @@ def events(predictions: Predictions, mode: str, pos_label=None) -> Iterator[Even
     """One event for ``'confidence'`` and ``'binary'``, one per class or predicted label for the others."""
     mode = resolved_mode(predictions, mode)
     weights = predictions.weights
-    if mode == "binary":
-        yield Event(1.0, *positive_class(predictions, pos_label), weights)
-    elif mode == "classwise":
+    if mode == "classwise":
         proba = columns(predictions)
         for k in range(proba.shape[1]):
             yield Event(1 / proba.shape[1], proba[:, k], predictions.codes == k, weights)
-    else:
-        top_codes, confidence = predictions.top_label
-        hits = top_codes == predictions.codes
-        if mode == "confidence":
-            yield Event(1.0, confidence, hits, weights)
-            return
-        for k in np.unique(top_codes):
-            rows = top_codes == k
-            share = predictions.mean(rows.astype(np.float64))
-            yield Event(share, confidence[rows], hits[rows], None if weights is None else weights[rows])
+        return
+    scores, hits, groups, _ = event_rows(predictions, mode, pos_label)
+    if groups is None:
+        yield Event(1.0, scores, hits, weights)
+        return
+    for k in np.unique(groups):
+        rows = groups == k
+        share = predictions.mean(rows.astype(np.float64))
+        yield Event(share, scores[rows], hits[rows], None if weights is None else weights[rows])
+
+
+def event_rows(predictions: Predictions, mode: str, pos_label=None):
+    """Scores and hits of all rows, their groups (predicted labels for ``'top_label'``, else None), and how many there
+    are. Not for ``'classwise'``, where every row has K scores."""
+    mode = resolved_mode(predictions, mode)
+    if mode == "binary":
+        return *positive_class(predictions, pos_label), None, 1
+    top_codes, scores = predictions.top_label
+    hits = top_codes == predictions.codes
+    if mode == "confidence":
+        return scores, hits, None, 1
+    return scores, hits, top_codes, len(column_labels(predictions))
 
 
 def resolved_mode(predictions: Predictions, mode: str) -> str:

@@ -10,7 +10,7 @@ from sksoft.kernels import bins
 from sksoft.kernels.blocks import row_blocks
 from sksoft.metrics.binned import BinnedSums, inner_edges
 from sksoft.metrics.calibration import check_choices
-from sksoft.metrics.events import column_labels, positive_class, resolved_mode
+from sksoft.metrics.events import event_rows, resolved_mode
 from sksoft.metrics.predictions import WEIGHT_TYPES, Predictions, check_predictions
 from sksoft.metrics.resampling import BLOCK_BYTES, draw_seeds, error_interval, p_values
 
@@ -152,18 +152,12 @@ class _Cells(NamedTuple):
 
 
 def _cells(predictions: Predictions, mode, n_bins, strategy, weight_type, pos_label) -> _Cells:
-    if resolved_mode(predictions, mode) == "binary":
-        scores, hits = positive_class(predictions, pos_label)
-    else:
-        top_codes, scores = predictions.top_label
-        hits = top_codes == predictions.codes
-    n_groups = len(column_labels(predictions)) if mode == "top_label" else 1
-    groups = top_codes if mode == "top_label" else 0
+    scores, hits, groups, n_groups = event_rows(predictions, mode, pos_label)
     weights = predictions.weights
     bin_codes = np.searchsorted(inner_edges(scores, n_bins, strategy, weights), scores, side="left")
     shape = (n_groups, 2, n_bins)
     n_cells = 2 * n_groups * n_bins
-    cells = ((groups * 2 + hits) * n_bins + bin_codes).astype(np.min_scalar_type(n_cells))
+    cells = (((0 if groups is None else groups) * 2 + hits) * n_bins + bin_codes).astype(np.min_scalar_type(n_cells))
     order = np.argsort(cells, kind="stable")  # 16 bits are sorted by radix
     if weights is not None and weight_type == "frequency":
         order, weights = np.repeat(order, weights[order].astype(np.intp)), None
@@ -172,8 +166,7 @@ def _cells(predictions: Predictions, mode, n_bins, strategy, weight_type, pos_la
     weights = None if weights is None else weights[order]
     ordered = cells[order]
     one = np.ones(len(order)) if weights is None else weights
-    columns_ = [one, one * scores, one**2]
-    table = np.stack([np.bincount(ordered, column, minlength=n_cells) for column in columns_])
+    table = np.stack([np.bincount(ordered, column, minlength=n_cells) for column in (one, one * scores, one**2)])
     return _Cells(scores, weights, starts, shape, table)
 
 
