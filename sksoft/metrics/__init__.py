@@ -24,6 +24,7 @@ from sksoft.metrics.kernel_error import kernel_calibration_error
 from sksoft.metrics.metric_frame import group_calibration_metrics, metric_for_groups
 from sksoft.metrics.multicalibration import multicalibration_error
 from sksoft.metrics.ood import mahalanobis_scores, neighbor_scores, ood_scores
+from sksoft.metrics.partial import CalibrationSums
 from sksoft.metrics.report import calibration_report
 from sksoft.metrics.scorers import (
     neg_adaptive_calibration_error,
@@ -53,6 +54,7 @@ from sksoft.metrics.sweep import monotone_sweep_calibration_error
 from sksoft.metrics.temperature_curve import temperature_path
 
 __all__ = [
+    "CalibrationSums",
     "adaptive_calibration_error",
     "bootstrap_interval",
     "brier_decomposition",
