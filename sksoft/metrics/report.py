@@ -154,7 +154,7 @@ def calibration_report(
     >>> report = calibration_report(y, proba, random_state=0)
     >>> table = report.table.set_index("measure")
     >>> print(round(table.loc["slope", "value"], 2), table.loc["bootstrap", "pvalue_adjusted"])
-    1.39 0.004
+    1.32 0.003
     """
     check_choices(n_bins=n_bins, strategy=strategy, weight_type=weight_type, confidence_level=confidence_level)
     check_whole("min_group_size", min_group_size, 2)
