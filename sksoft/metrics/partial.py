@@ -23,7 +23,7 @@ class CalibrationSums:
     Make one for each part by :meth:`from_predictions` and add them: ``sum(parts[1:], parts[0])`` or ``a + b``. Errors
     are those of the rows put together, to rounding. The size does not depend on the number of rows.
 
-    Attributes
+    Parameters
     ----------
     mode : {'confidence', 'classwise', 'top_label', 'binary'}
     labels : tuple

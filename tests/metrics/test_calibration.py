@@ -146,6 +146,43 @@ def test_confidence_one_falls_in_the_last_bin():
     assert curve["n"].tolist() == [0] * 9 + [4]
 
 
+def test_there_are_as_many_bins_as_asked_for():
+    # MAPIE 1.6.0 with num_bins=5 answers 0.1, the error of four bins; with num_bins=10 0.25, that of nine.
+    scores, y = np.arange(1, 20, 2) / 20, np.array([1, 0, 0, 0, 1, 0, 1, 1, 1, 1])
+    edges = np.linspace(0, 1, 6)
+    pairs = [abs((y - scores)[(scores > low) & (scores <= high)].sum()) for low, high in zip(edges, edges[1:])]
+    assert expected_calibration_error(y, scores, n_bins=5) == pytest.approx(sum(pairs) / 10, rel=1e-12)
+    assert expected_calibration_error(y, scores, n_bins=10) == pytest.approx(np.abs(y - scores).mean(), rel=1e-12)
+    assert expected_calibration_error(y, scores, n_bins=4) == pytest.approx(0.1, rel=1e-12)
+    assert expected_calibration_error(y, scores, n_bins=9) == pytest.approx(0.25, rel=1e-12)
+    for strategy in ("uniform", "quantile"):
+        for n_bins in (1, 2, 5, 10):
+            curve = reliability_curve(y, scores, n_bins=n_bins, strategy=strategy)
+            assert len(curve) == n_bins
+            assert curve["n"].tolist() == [10 // n_bins] * n_bins
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "power", "l2", "l2_equal_mass", "l1"),
+    [
+        (5000, 1.2, 0.04382054526480621, 0.04392465691536955, 0.04375767963265843),
+        (300, 1.0, 0.0, 0.0, -0.00490541842561483),
+        (300, 2.0, 0.16589311131237053, 0.16602869652829083, 0.1615794711585056),
+    ],
+)
+def test_debiased_errors_are_kumars(n_rows, power, l2, l2_equal_mass, l1):
+    # uncertainty-calibration 0.1.4: utils.unbiased_l2_ce of utils.bin with upper ends linspace(0, 1, 16)[1:], with
+    # those of equal numbers of rows, and normal_debiased_ce(power=1, resamples=200000), a Monte-Carlo mean
+    i = np.arange(n_rows)
+    scores = (i * 0.6180339887498949) % 1
+    y = (((i * 0.7548776662466927) % 1) < scores**power).astype(int)
+    options = {"debias": True, "norm": "l2"}
+    assert expected_calibration_error(y, scores, **options) == pytest.approx(l2, abs=1e-13)
+    found = expected_calibration_error(y, scores, strategy="quantile", **options)
+    assert found == pytest.approx(l2_equal_mass, abs=1e-13)
+    assert expected_calibration_error(y, scores, debias=True) == pytest.approx(max(l1, 0.0), abs=2e-5)
+
+
 def test_zero_falls_in_the_first_bin_and_edges_close_on_the_right():
     curve = reliability_curve([0, 0, 1, 1, 1], [0.0, 0.2, 0.4, 0.6000000000000001, 1.0], n_bins=5)
     assert curve["n"].tolist() == [2, 1, 1, 0, 1]
