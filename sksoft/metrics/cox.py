@@ -145,12 +145,9 @@ def cox_calibration(
 
 def fit_cox(predictions: Predictions, weight_type: str = "sampling") -> CoxCalibration:
     """:func:`cox_calibration` of validated predictions."""
-    proba, codes, classes = columns(predictions), predictions.codes, predictions.classes
-    weights = np.ones(len(codes)) if predictions.weights is None else predictions.weights / predictions.weights.max()
-    heaviest = 1.0 if predictions.weights is None else float(predictions.weights.max())
-    size = weights.sum() * heaviest if weight_type == "frequency" else weights.sum() ** 2 / (weights @ weights)
-    shares = weights / weights.sum()
-    logits = log_proba(proba)
+    codes, classes = predictions.codes, predictions.classes
+    shares, size = _weighting(predictions, weight_type)
+    logits = log_proba(columns(predictions))
     n_classes = logits.shape[1]
     occur = np.flatnonzero(np.bincount(codes, minlength=n_classes))
     _check_identified(logits, occur)
@@ -186,6 +183,27 @@ def fit_cox(predictions: Predictions, weight_type: str = "sampling") -> CoxCalib
         n_iter=fit.n_iter,
         converged=converged,
     )
+
+
+def cox_statistic(predictions: Predictions, weight_type: str = "sampling") -> float:
+    """Twice the log-likelihood ratio, of its supremum where there is no maximum; also of a single class."""
+    if (predictions.codes == predictions.codes[0]).all():
+        shares, size = _weighting(predictions, weight_type)
+        return 2.0 * size * _mean_loss(log_proba(columns(predictions)), predictions.codes, shares)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return fit_cox(predictions, weight_type).statistic
+
+
+def _weighting(predictions: Predictions, weight_type: str) -> tuple[np.ndarray, float]:
+    """Shares of the rows, which sum to one, and the number of rows that they stand for."""
+    if predictions.weights is None:
+        n_rows = len(predictions.codes)
+        return np.full(n_rows, 1.0 / n_rows), float(n_rows)
+    heaviest = float(predictions.weights.max())
+    weights = predictions.weights / heaviest
+    size = weights.sum() * heaviest if weight_type == "frequency" else weights.sum() ** 2 / (weights @ weights)
+    return weights / weights.sum(), float(size)
 
 
 @dataclass(frozen=True)

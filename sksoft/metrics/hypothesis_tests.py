@@ -27,7 +27,7 @@ from scipy.special import ndtr
 from sksoft.kernels import pairs
 from sksoft.metrics.binned_test import binned_test
 from sksoft.metrics.calibration import check_choices
-from sksoft.metrics.cox import fit_cox
+from sksoft.metrics.cox import cox_statistic, fit_cox
 from sksoft.metrics.cumulative import STATISTICS, cumulative_statistics, ks_p_value, kuiper_p_value
 from sksoft.metrics.events import Event, events
 from sksoft.metrics.kernel_test import kernel_test
@@ -206,13 +206,29 @@ def run_test(predictions: Predictions, method: str, mode: str, options: dict, se
         predictions = written_out(predictions)
         options = options | {"weight_type": "sampling"}
 
+    if method == "cox":
+        _parts(predictions, method, mode, options)  # says where the test is not defined
+        statistics = _cox_statistics
+    else:
+        statistics = _asymptotic_statistics
+
     def farthest(predictions) -> float:
-        found = [statistic for statistic, _ in _parts(predictions, method, mode, options)]
-        return max(found, key=abs)
+        return max(statistics(predictions, method, mode, options), key=abs)
 
     observed = farthest(predictions)
     drawn = [abs(farthest(each)) for each in null_predictions(predictions, seed, options["n_resamples"])]
     return CalibrationTest(observed, monte_carlo_p_value(abs(observed), np.array(drawn)))
+
+
+def _asymptotic_statistics(predictions: Predictions, method: str, mode: str, options: dict) -> list[float]:
+    return [statistic for statistic, _ in _parts(predictions, method, mode, options)]
+
+
+def _cox_statistics(predictions: Predictions, method: str, mode: str, options: dict) -> list[float]:
+    """Suprema, without a word where drawn labels have no maximum."""
+    if mode == "canonical":
+        return [cox_statistic(predictions)]
+    return [cox_statistic(_event_predictions(event)) for event in events(predictions, mode, options["pos_label"])]
 
 
 def _combined(parts: list, options: dict) -> tuple[float, float]:
@@ -253,9 +269,12 @@ def _cumulative(event: Event, options: dict) -> tuple[float, float]:
 
 
 def _cox(event: Event, options: dict) -> tuple[float, float]:
-    hits = np.asarray(event.hits).astype(np.intp)
-    fit = fit_cox(Predictions(np.array([0, 1]), hits, event.scores, event.weights), options["weight_type"])
+    fit = fit_cox(_event_predictions(event), options["weight_type"])
     return fit.statistic, fit.pvalue
+
+
+def _event_predictions(event: Event) -> Predictions:
+    return Predictions(np.array([0, 1]), np.asarray(event.hits).astype(np.intp), event.scores, event.weights)
 
 
 EVENT_TESTS: dict[str, Callable[[Event, dict], tuple[float, float]]] = {

@@ -30,7 +30,8 @@ def event_statistic(scores, hits, weights, weight_type: str) -> float:
 
 def canonical_statistic(predictions: Predictions, weight_type: str) -> float:
     """Z of whole vectors (n, K)."""
-    proba = predictions.proba.astype(np.float64, copy=False)
+    proba = predictions.proba.astype(np.float64)
+    proba /= proba.sum(axis=1, keepdims=True)
     squares = np.einsum("ij,ij->i", proba, proba)
     gains = squares - proba[np.arange(len(proba)), predictions.codes]
     variances = np.maximum(np.einsum("ij,ij,ij->i", proba, proba, proba) - squares**2, 0.0)

@@ -14,6 +14,8 @@ from sksoft.metrics import (
     kernel_calibration_error,
 )
 from sksoft.metrics.hypothesis_tests import METHODS
+from sksoft.metrics.null_labels import null_predictions, seed_of
+from sksoft.metrics.predictions import check_predictions
 
 RESAMPLED = {"bootstrap", "skce"}
 
@@ -139,6 +141,35 @@ def test_exact_distribution_by_enumeration():
             tail += np.where(hits, p, 1 - p).prod() * (value >= observed - 1e-12)
         found = calibration_test(y, p, method=method, n_resamples=20000, random_state=0, **extra).pvalue
         assert found == pytest.approx(tail, abs=4 * np.sqrt(tail * (1 - tail) / 20000))
+
+
+@pytest.mark.parametrize(
+    ("method", "mode", "metric"),
+    [
+        ("bootstrap", "classwise", expected_calibration_error),
+        *(("skce", mode, kernel_calibration_error) for mode in METHODS["skce"]),
+    ],
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_p_values_are_those_of_the_metric_on_drawn_labels(method, mode, metric, weighted):
+    y, p, w = multiclass(60, n_classes=3, power=1.3)
+    options = {"mode": mode, "pos_label": 1, "labels": range(3), "sample_weight": w if weighted else None}
+    found = calibration_test(y, p, method=method, n_resamples=49, random_state=5, **options)
+    drawn = null_predictions(check_predictions(y, p), seed_of(5), 49)
+    values = np.array([metric(each.codes, p, **options) for each in drawn])
+    assert found.pvalue == (1 + (values >= found.statistic - 1e-12).sum()) / 50
+
+
+def test_resampled_cox_of_few_rows_has_draws_without_a_maximum():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(3), 12)
+    y = [0, 1, 2, 0, 1, 2, 2, 1, 0, 0, 1, 1]
+    found = calibration_test(y, p, method="cox", null="resampling", n_resamples=99, random_state=0)
+    assert found.statistic == pytest.approx(cox_calibration(y, p).statistic)
+    assert 0.01 <= found.pvalue <= 1
+    one = p[:, 0] * 0.2
+    binary = calibration_test([0, 1] * 6, one, method="cox", null="resampling", n_resamples=99, random_state=0)
+    assert 0.01 <= binary.pvalue <= 0.1
 
 
 @pytest.mark.parametrize(("method", "mode"), ALL)
