@@ -27,6 +27,7 @@ _HOMES = {
     "SoftmaxRegressionCV": "linear",
     "TemperatureScaler": "calibration",
     "CalibratedSoftmaxClassifier": "calibration",
+    "BinaryScaler": "calibration",
     "PriorShiftAdjuster": "calibration",
     "EnsembleTemperatureScaler": "calibration",
     "show_versions": "_versions",
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from sksoft._config import config_context, get_config, set_config
     from sksoft._versions import show_versions
     from sksoft.calibration import (
+        BinaryScaler,
         CalibratedSoftmaxClassifier,
         EnsembleTemperatureScaler,
         PriorShiftAdjuster,
