@@ -30,6 +30,10 @@ _HOMES = {
     "BinaryScaler": "calibration",
     "PriorShiftAdjuster": "calibration",
     "EnsembleTemperatureScaler": "calibration",
+    "DirichletCalibrator": "calibration",
+    "MatrixScaler": "calibration",
+    "StructuredMatrixScaler": "calibration",
+    "VectorScaler": "calibration",
     "show_versions": "_versions",
 }
 _SUBPACKAGES = ("audit", "calibration", "displays", "functional", "linear", "metrics")
@@ -59,9 +63,13 @@ if TYPE_CHECKING:
     from sksoft.calibration import (
         BinaryScaler,
         CalibratedSoftmaxClassifier,
+        DirichletCalibrator,
         EnsembleTemperatureScaler,
+        MatrixScaler,
         PriorShiftAdjuster,
+        StructuredMatrixScaler,
         TemperatureScaler,
+        VectorScaler,
     )
     from sksoft.functional import (
         entmax,

@@ -2,14 +2,22 @@
 
 from sksoft.calibration.binary_scaler import BinaryScaler
 from sksoft.calibration.calibrated_softmax_classifier import CalibratedSoftmaxClassifier
+from sksoft.calibration.dirichlet_calibrator import DirichletCalibrator
 from sksoft.calibration.ensemble_temperature_scaler import EnsembleTemperatureScaler
+from sksoft.calibration.matrix_scaler import MatrixScaler
 from sksoft.calibration.prior_shift_adjuster import PriorShiftAdjuster
+from sksoft.calibration.structured_matrix_scaler import StructuredMatrixScaler
 from sksoft.calibration.temperature_scaler import TemperatureScaler
+from sksoft.calibration.vector_scaler import VectorScaler
 
 __all__ = [
     "BinaryScaler",
     "CalibratedSoftmaxClassifier",
+    "DirichletCalibrator",
     "EnsembleTemperatureScaler",
+    "MatrixScaler",
     "PriorShiftAdjuster",
+    "StructuredMatrixScaler",
     "TemperatureScaler",
+    "VectorScaler",
 ]

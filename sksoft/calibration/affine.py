@@ -2,6 +2,8 @@ r"""Calibrated scores that are affine in the scores of a model, z' = o + V x + b
 
     F(V, b) = Σᵢ sᵢ L(yᵢ, oᵢ + V xᵢ + b) / Σᵢ sᵢ + ½ (d Σ V_kk² + e Σ_{k≠j} V_kj² + c Σ b_k²)
 
+Where o = x, V is the way from the identity.
+
 with L the log-loss of a softmax, x the model's scores (K columns), o known scores, and V full or diagonal. It is
 convex; where d, e and c are positive the duality gap of the fit is proved, else its Newton decrement speaks.
 
@@ -9,9 +11,11 @@ Two classes are one row, the difference of both, under the ridge that the best s
 strengths e and d for the entries of one column, e d / (e + d).
 """
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from sksoft.calibration.score_input import ScoredRows
 from sksoft.kernels import rowwise
@@ -27,6 +31,9 @@ from sksoft.objective.targets import Labels
 from sksoft.solvers import newton_cg, sketched
 from sksoft.solvers.certificate import Solution
 
+# The ridge on what has no other: it keeps a map finite where scores separate a class, and proves a gap.
+LEAST_STRENGTH = 2e-6
+
 
 @dataclass(frozen=True)
 class Strengths:
@@ -39,19 +46,41 @@ class Strengths:
 
 @dataclass(frozen=True)
 class AffineMap:
-    """V, of shape (K, K) or its diagonal (K,), and b (K,), with the solution they are from."""
+    """V, of shape (K, K) or its diagonal (K,), and b (K,)."""
 
     factors: np.ndarray
     shifts: np.ndarray
-    solution: Solution
 
-    def scores(self, x: np.ndarray, offset: np.ndarray | None = None) -> np.ndarray:
-        """o + V x + b, (n, K), in a fresh array."""
-        z = x @ self.factors.T if self.factors.ndim == 2 else x * self.factors
-        z += self.shifts
-        if offset is not None:
-            z += offset
-        return z
+    def moved(self, amount: float) -> "AffineMap":
+        """With `amount` times the identity added to V."""
+        identity = np.eye(len(self.shifts)) if self.factors.ndim == 2 else 1.0
+        return replace(self, factors=self.factors + amount * identity)
+
+
+def affine_scores(x: np.ndarray, factors: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """V x + b, (n, K), in a fresh array; `factors` are V or its diagonal."""
+    z = x @ factors.T if factors.ndim == 2 else x * factors
+    z += shifts
+    return z
+
+
+def keep_map(calibrator, found: AffineMap, solution: Solution, beta: float) -> None:
+    """Set the attributes of a fitted affine calibrator: its map of scores that were multiplied by `beta`, and what is
+    proved of it; warn where that is short."""
+    calibrator.coef_, calibrator.intercept_ = beta * found.factors, found.shifts
+    calibrator.objective_ = solution.value
+    calibrator.gap_ = solution.certificate.gap
+    calibrator.certificate_, calibrator.bound_ = solution.certificate.kind, solution.certificate.bound
+    calibrator.gradient_norm_ = solution.gradient_norm
+    calibrator.n_iter_, calibrator.converged_ = solution.n_iter, solution.converged
+    if not solution.converged:
+        warnings.warn(
+            f"{type(calibrator).__name__} stopped after {solution.n_iter} iterations (max_iter={calibrator.max_iter})"
+            f" with {solution.certificate.bound:.3g} left of the objective {solution.value:.6g}; tol={calibrator.tol:g}"
+            " of it was asked for.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
 
 
 def log_proba_of(logits: np.ndarray) -> np.ndarray:
@@ -65,8 +94,8 @@ def centred(logits: np.ndarray) -> np.ndarray:
 
 
 def fit_diagonal(
-    x: np.ndarray, rows: ScoredRows, strengths: Strengths, *, offset=None, start: float = 0.0, tol: float, max_iter: int
-) -> AffineMap:
+    x: np.ndarray, rows: ScoredRows, strengths: Strengths, *, offset=None, tol: float, max_iter: int
+) -> tuple[AffineMap, Solution]:
     """Minimise F over diagonal V and b.
 
     Parameters
@@ -77,16 +106,14 @@ def fit_diagonal(
     strengths : Strengths
         Of which ``off_diagonal`` does not matter.
     offset : ndarray (n, K), optional
-    start : float, default=0
-        Where every factor begins; shifts begin at 0.
     tol : float
         The bound on what is left of F, as a share of F, at which to stop.
     max_iter : int
     """
     scores = Diagonal(len(rows.classes))
     penalty = Ridge(scores.pack(strengths.diagonal, strengths.shift))
-    solution = _solve(Dense(x), scores, penalty, rows, offset, scores.pack(start, 0.0), tol, max_iter)
-    return AffineMap(*scores.unpack(solution.w), solution)
+    solution = _solve(Dense(x), scores, penalty, rows, offset, scores.pack(0.0, 0.0), tol, max_iter)
+    return AffineMap(*scores.unpack(solution.w)), solution
 
 
 def fit_matrix(
@@ -95,30 +122,29 @@ def fit_matrix(
     strengths: Strengths,
     *,
     offset=None,
-    start: float | AffineMap = 0.0,
+    start: AffineMap | None = None,
     tol: float,
     max_iter: int,
-) -> AffineMap:
-    """Minimise F over full V and b; parameters as of :func:`fit_diagonal`, and `start` may be a whole map."""
+) -> tuple[AffineMap, Solution]:
+    """Minimise F over full V and b; parameters as of :func:`fit_diagonal`, from `start` or zero."""
     K = len(rows.classes)
     # a shift with a penalty is a coefficient like any other; one without is an intercept
     penalised = strengths.shift > 0.0
     scores = Linear(K + penalised, K, fit_intercept=not penalised)
-    V0, b0 = (start.factors, start.shifts) if isinstance(start, AffineMap) else (start * np.eye(K), np.zeros(K))
+    start = AffineMap(np.zeros((K, K)), np.zeros(K)) if start is None else start
     V_strength = np.full((K, K), strengths.off_diagonal)
     np.fill_diagonal(V_strength, strengths.diagonal)
     b_strength = np.full(K, strengths.shift)
+    ridge, w = np.column_stack([V_strength, b_strength]), np.column_stack([start.factors, start.shifts])
     if scores.n_rows == 1:
-        V0, b0 = V0[1] - V0[0], b0[1] - b0[0]
-        V_strength, b_strength = _parallel(*V_strength), _parallel(*b_strength)
-    penalty = Ridge(np.column_stack([*np.atleast_2d(V_strength.T), b_strength]).ravel())
-    w = np.column_stack([*np.atleast_2d(V0.T), b0]).ravel()
+        ridge, w = _parallel(*ridge), w[1] - w[0]
+    penalty, w = Ridge(ridge.ravel()), w.ravel()
     solution = _solve(Dense(x, ones=True), scores, penalty, rows, offset, w, tol, max_iter)
     matrix = solution.w.reshape(scores.n_rows, K + 1)
     factors, shifts = matrix[:, :K], matrix[:, K]
     if scores.n_rows == 1:
         factors, shifts = _split(factors[0], strengths), 0.5 * np.array([-shifts[0], shifts[0]])
-    return AffineMap(factors.copy(), shifts.copy(), solution)
+    return AffineMap(factors.copy(), shifts.copy()), solution
 
 
 def _solve(design, scores, penalty, rows: ScoredRows, offset, w, tol, max_iter) -> Solution:

@@ -1,6 +1,6 @@
 """What a calibrator takes: scores or probabilities, as said and never as guessed, turned into logits; and labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.utils import assert_all_finite
@@ -8,8 +8,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
 from sksoft._validation import check_is_fitted, check_sample_weight
-from sksoft.metrics.logits import log_proba
 from sksoft.metrics.labels import encode_labels, sorted_labels
+from sksoft.metrics.logits import log_proba
 from sksoft.metrics.predictions import ROW_SUM_TOLERANCE
 
 
@@ -26,7 +26,7 @@ class ScoredRows:
     weights : ndarray (n,), float64, > 0
     classes : ndarray (K,)
         Labels of the columns, in their order.
-    kept : ndarray (rows of X,) bool
+    kept : ndarray, bool or of int
         Which rows of X these are.
     """
 
@@ -35,6 +35,11 @@ class ScoredRows:
     weights: np.ndarray
     classes: np.ndarray
     kept: np.ndarray
+
+    def chosen(self, rows: np.ndarray) -> "ScoredRows":
+        """Some of these rows, by number."""
+        kept = np.flatnonzero(self.kept)[rows]
+        return replace(self, logits=self.logits[rows], codes=self.codes[rows], weights=self.weights[rows], kept=kept)
 
 
 def scored_rows(X, y, sample_weight, *, input: str, classes, name: str) -> ScoredRows:

@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sksoft._validation import Interval, StrOptions, fit_context
 from sksoft.calibration.score_input import new_logits, scored_rows
+from sksoft.calibration.score_output import decision_scores, most_likely
 from sksoft.kernels import rowwise
 from sksoft.metrics.temperature import BestTemperature, best_temperature
 
@@ -177,8 +178,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         """
         logits = new_logits(self, X)
         # Halves, so that the difference of two huge scores is not infinite before the division.
-        scores = 2.0 * (0.5 * logits - 0.5 * logits.max(axis=1, keepdims=True)) / self.temperature_
-        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+        return decision_scores(2.0 * (0.5 * logits - 0.5 * logits.max(axis=1, keepdims=True)) / self.temperature_)
 
     def predict_proba(self, X):
         """Calibrated probabilities.
@@ -206,5 +206,4 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,)
         """
-        codes = new_logits(self, X).argmax(axis=1)
-        return self.classes_[codes]
+        return most_likely(new_logits(self, X), self.classes_)

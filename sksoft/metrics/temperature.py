@@ -43,6 +43,11 @@ class BestTemperature:
         return float(self.solution.w[0]) / self.unit
 
     @property
+    def finite_beta(self) -> float:
+        """β; where the best is at a bound, one that suits the range of the scores."""
+        return BETA_START / self.unit if self.at_bound else self.beta
+
+    @property
     def temperature(self) -> float:
         """T > 0."""
         return self.unit / float(self.solution.w[0])

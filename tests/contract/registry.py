@@ -4,11 +4,15 @@ from sklearn.linear_model import LogisticRegression
 
 from sksoft import (
     CalibratedSoftmaxClassifier,
+    DirichletCalibrator,
     EnsembleTemperatureScaler,
+    MatrixScaler,
     SigmoidClassifier,
     SoftmaxRegression,
     SoftmaxRegressionCV,
+    StructuredMatrixScaler,
     TemperatureScaler,
+    VectorScaler,
 )
 
 # X is a feature matrix: scikit-learn's whole suite applies. That a repetition is a weight it asks to 1e-7, which takes
@@ -26,7 +30,18 @@ ESTIMATORS = [
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=TemperatureScaler()),
     CalibratedSoftmaxClassifier(LogisticRegression(solver="newton-cholesky", tol=1e-10), method=TemperatureScaler()),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=EnsembleTemperatureScaler()),
+    CalibratedSoftmaxClassifier(SoftmaxRegression(), method=VectorScaler(tol=1e-12)),
+    CalibratedSoftmaxClassifier(SoftmaxRegression(), method=MatrixScaler(strength=1.0, tol=1e-12)),
+    CalibratedSoftmaxClassifier(SoftmaxRegression(), method=DirichletCalibrator(strength=1.0, tol=1e-12)),
+    CalibratedSoftmaxClassifier(SoftmaxRegression(), method=StructuredMatrixScaler(tol=1e-12)),
 ]
 
 # X is scores: the suite applies inside CalibratedSoftmaxClassifier, and alone as far as not_applicable.py allows.
-CALIBRATORS = [TemperatureScaler(), EnsembleTemperatureScaler()]
+CALIBRATORS = [
+    TemperatureScaler(),
+    EnsembleTemperatureScaler(),
+    VectorScaler(),
+    MatrixScaler(cv=2),
+    DirichletCalibrator(strength=1.0),
+    StructuredMatrixScaler(),
+]

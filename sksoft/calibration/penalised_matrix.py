@@ -1,0 +1,79 @@
+"""The matrix of Dirichlet and of matrix scaling: its penalties, and the choice of their strength by cross-validation.
+
+R(V, b) = λ Σ_{k≠j} V_kj² / (K (K − 1)) + μ Σ b_k² / K          'odir' (off-diagonal and intercept)
+R(V, b) = λ Σ_kj V_kj² / K² + μ Σ b_k² / K                        'ridge'
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sksoft.calibration.affine import LEAST_STRENGTH, AffineMap, Strengths, affine_scores, fit_matrix
+from sksoft.calibration.score_input import ScoredRows
+from sksoft.kernels import rowwise
+from sksoft.metrics.folds import splits
+from sksoft.solvers.certificate import Solution
+
+# From strong to weak, each fit starting from the one before.
+GRID = 10.0 ** np.arange(3, -3, -1)
+# How well the fits are solved that only choose a strength.
+CHOICE_TOL = 1e-4
+
+
+@dataclass(frozen=True)
+class PenalisedMatrix:
+    """The fit of V and b to scaled scores `x` of some rows, for any λ; μ is λ where `shift_strength` is None."""
+
+    x: np.ndarray
+    rows: ScoredRows
+    penalty: str
+    shift_strength: float | None
+    tol: float
+    max_iter: int
+
+    def fit(self, strength: float, start: AffineMap | None = None) -> tuple[AffineMap, Solution]:
+        """Minimise F for λ = `strength`, from the identity or another map."""
+        K = self.x.shape[1]
+        shift = 2.0 * (strength if self.shift_strength is None else self.shift_strength) / K
+        if self.penalty == "odir":
+            strengths = Strengths(LEAST_STRENGTH, 2.0 * strength / (K * (K - 1)), shift)
+        else:
+            strengths = Strengths(2.0 * strength / K**2, 2.0 * strength / K**2, shift)
+        fit = self._from_identity if self.penalty == "odir" else self._from_zero
+        return fit(strengths, AffineMap(np.eye(K), np.zeros(K)) if start is None else start)
+
+    def _from_zero(self, strengths: Strengths, start: AffineMap) -> tuple[AffineMap, Solution]:
+        return fit_matrix(self.x, self.rows, strengths, start=start, tol=self.tol, max_iter=self.max_iter)
+
+    def _from_identity(self, strengths: Strengths, start: AffineMap) -> tuple[AffineMap, Solution]:
+        way, solution = fit_matrix(
+            self.x,
+            self.rows,
+            strengths,
+            offset=self.x,
+            start=start.moved(-1.0),
+            tol=self.tol,
+            max_iter=self.max_iter,
+        )
+        return way.moved(1.0), solution
+
+    def losses(self, cv) -> dict[str, np.ndarray]:
+        """Log-loss of held-out rows for every strength of the grid."""
+        rows, everything = self.rows, np.arange(len(self.rows.codes))
+        folds = splits(cv, rows.logits, rows.classes[rows.codes], everything, rows.codes, rows.classes, {})
+        losses, total = np.zeros(len(GRID)), 0.0
+        for train, test in folds:
+            part = replace(self, x=self.x[train], rows=rows.chosen(train), tol=max(self.tol, CHOICE_TOL))
+            found = None
+            weights, residual = rows.weights[test], np.empty((len(test), self.x.shape[1]))
+            for i, strength in enumerate(GRID):
+                found, _ = part.fit(strength, start=found)
+                z = affine_scores(self.x[test], found.factors, found.shifts)
+                losses[i] += rowwise.cross_entropy_rows(z, rows.codes[test], weights, residual=residual)
+            total += weights.sum()
+        return {"strength": GRID.copy(), "log_loss": losses / total}
+
+
+def least_loss(results: dict[str, np.ndarray]) -> float:
+    """The strength of least loss; of equals, the strongest."""
+    return float(results["strength"][np.argmin(results["log_loss"])])
