@@ -26,7 +26,7 @@ from sksoft.metrics import group_calibration, reliability_curve
 from sksoft.metrics.calibration import check_choices
 from sksoft.metrics.cross_fitting import CrossFitted
 from sksoft.metrics.decisions import check_thresholds, decision_gaps, partition_rates
-from sksoft.metrics.logits import columns_of
+from sksoft.metrics.events import columns
 from sksoft.metrics.multiplicity import holm
 from sksoft.metrics.predictions import Predictions, check_predictions
 from sksoft.metrics.sensitive import partition_rows
@@ -244,7 +244,7 @@ def class_table(predictions: Predictions, confidence_level: float) -> pd.DataFra
     ``class``, ``n``, ``rate``, ``mean_proba``, ``gap`` = mean_proba − rate with ``gap_low`` and ``gap_high``,
     ``p_value`` (normal test of gap 0) and ``p_value_holm``. Of two classes the second is the positive one.
     """
-    proba = columns_of(predictions)
+    proba = columns(predictions)
     rows = []
     for k, label in enumerate(predictions.classes):
         hits = predictions.codes == k

@@ -10,7 +10,7 @@ import pandas as pd
 from sksoft.audit.weighted import mean_estimate
 from sksoft.metrics import cross_fitting, expected_calibration_error
 from sksoft.metrics.cross_fitting import CrossFitted
-from sksoft.metrics.logits import columns_of
+from sksoft.metrics.events import columns
 from sksoft.metrics.predictions import Predictions
 
 
@@ -50,7 +50,7 @@ def recalibration_table(predictions: Predictions, after: CrossFitted, settings: 
     rows = []
     truth = np.arange(len(predictions.codes)), predictions.codes
     for score, loss in (("log-loss", _log_loss), ("Brier score", _brier)):
-        before, later = loss(columns_of(predictions), truth), loss(after.proba, truth)
+        before, later = loss(columns(predictions), truth), loss(after.proba, truth)
         if predictions.is_binary and score == "Brier score":
             before, later = before / 2, later / 2
         with np.errstate(invalid="ignore"):

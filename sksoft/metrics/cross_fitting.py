@@ -7,9 +7,10 @@ import numpy as np
 from sklearn.base import clone
 
 from sksoft.kernels import rowwise
+from sksoft.metrics.events import columns
 from sksoft.metrics.folds import content_folds, row_keys, splits
 from sksoft.metrics.labels import encode_labels
-from sksoft.metrics.logits import columns_of, log_proba
+from sksoft.metrics.logits import log_proba
 from sksoft.metrics.predictions import Predictions
 from sksoft.metrics.temperature import best_temperature
 
@@ -34,7 +35,7 @@ def cross_fitted_temperature(predictions: Predictions, folds: np.ndarray) -> Cro
     folds : ndarray (n,) of integers
         The fold of each row, at least two different ones.
     """
-    logits, codes, weights = log_proba(columns_of(predictions)), predictions.codes, predictions.weights
+    logits, codes, weights = log_proba(columns(predictions)), predictions.codes, predictions.weights
     after, temperatures, at_bound = np.empty(logits.shape), [], False
     for fold in np.unique(folds):
         inside = folds == fold
@@ -62,7 +63,7 @@ def cross_fitted(predictions: Predictions, folds: np.ndarray, calibrator, calibr
     ValueError
         If a fold's calibrator does not know all classes.
     """
-    proba = columns_of(predictions)
+    proba = columns(predictions)
     X = log_proba(proba) if calibrator_input == "logits" else proba.astype(np.float64)
     # Where the negative class has no name (no row shows it), codes must do.
     classes = predictions.classes if len(predictions.classes) == proba.shape[1] else np.arange(proba.shape[1])
@@ -72,14 +73,14 @@ def cross_fitted(predictions: Predictions, folds: np.ndarray, calibrator, calibr
         inside = folds == fold
         params = {} if weights is None else {"sample_weight": weights[~inside]}
         fitted = clone(calibrator).fit(X[~inside], y[~inside], **params)
-        columns = encode_labels(classes, np.asarray(fitted.classes_))
-        if columns.min() < 0:
-            missing = classes.tolist()[columns.argmin()]
+        places = encode_labels(classes, np.asarray(fitted.classes_))
+        if places.min() < 0:
+            missing = classes.tolist()[places.argmin()]
             raise ValueError(
                 f"The calibrator fitted without fold {fold} does not know the class {missing!r}:"
                 " pass fewer folds as 'cv', or a calibrator that is told its classes."
             )
-        after[inside] = np.asarray(fitted.predict_proba(X[inside]), dtype=np.float64)[:, columns]
+        after[inside] = np.asarray(fitted.predict_proba(X[inside]), dtype=np.float64)[:, places]
     return after
 
 

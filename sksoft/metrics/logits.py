@@ -1,14 +1,6 @@
-"""Probabilities as columns, and their logarithms with a floor."""
+"""Logarithms of probabilities with a floor."""
 
 import numpy as np
-
-from sksoft.metrics.predictions import Predictions
-
-
-def columns_of(predictions: Predictions) -> np.ndarray:
-    """Probabilities of all classes, (n, K), one-dimensional ones included."""
-    proba = predictions.proba
-    return np.column_stack([1 - proba, proba]) if predictions.is_binary else proba
 
 
 def log_proba(proba) -> np.ndarray:
