@@ -1,5 +1,7 @@
 """Calibration errors against published values, scikit-learn, brute force, and their own invariances."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -150,7 +152,7 @@ def test_there_are_as_many_bins_as_asked_for():
     # MAPIE 1.6.0 with num_bins=5 answers 0.1, the error of four bins; with num_bins=10 0.25, that of nine.
     scores, y = np.arange(1, 20, 2) / 20, np.array([1, 0, 0, 0, 1, 0, 1, 1, 1, 1])
     edges = np.linspace(0, 1, 6)
-    pairs = [abs((y - scores)[(scores > low) & (scores <= high)].sum()) for low, high in zip(edges, edges[1:])]
+    pairs = [abs((y - scores)[(scores > low) & (scores <= high)].sum()) for low, high in pairwise(edges)]
     assert expected_calibration_error(y, scores, n_bins=5) == pytest.approx(sum(pairs) / 10, rel=1e-12)
     assert expected_calibration_error(y, scores, n_bins=10) == pytest.approx(np.abs(y - scores).mean(), rel=1e-12)
     assert expected_calibration_error(y, scores, n_bins=4) == pytest.approx(0.1, rel=1e-12)

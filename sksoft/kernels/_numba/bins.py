@@ -12,6 +12,8 @@ CHUNK = 1024
 LANES = 4
 # Entries that are compared at once in search of one.
 SEARCHED = 64
+# Classes from which most probabilities are small.
+MANY_CLASSES = 64
 # Rows whose logarithms NumPy takes together: its vectorised log beats a compiled loop while the rows stay in the cache.
 LOGGED_ROWS = 8192
 # Rows that stay in the first-level cache while every resample passes over them.
@@ -178,15 +180,20 @@ def _find_bins(scores, closed, uniform, found):
     if uniform:
         step = 1.0 / n_bins
         for i in range(len(scores)):
-            score = np.float64(scores[i])
-            b = np.int64(score * n_bins)
-            b += np.int64(score > (b + 1) * step) - np.int64(score <= b * step)
-            found[i] = np.uint64(min(max(b, 0), n_bins - 1))
+            found[i] = np.uint64(_uniform_bin(np.float64(scores[i]), n_bins, step))
     else:
         found[:] = 0
         for b in range(1, n_bins):
             for i in range(len(scores)):
                 found[i] += np.uint64(scores[i] > closed[b])
+
+
+@jit(inline="always")
+def _uniform_bin(score, n_bins, step):
+    """Bin of a score among n_bins of width `step`."""
+    b = np.int64(score * n_bins)
+    b += np.int64(score > (b + 1) * step) - np.int64(score <= b * step)
+    return min(max(b, 0), n_bins - 1)
 
 
 @bins.class_bin_sums.implement("numba")
@@ -200,15 +207,12 @@ def class_bin_sums(proba, codes, edges, *, weights=None):
     def work(block):
         sums = np.zeros((n_cells, 1 if weights is None else 4))
         counts = np.zeros(n_cells, dtype=np.int64)
-        _add_class_rows(
-            _contiguous(proba[block]),
-            _contiguous(codes[block]),
-            None if weights is None else _contiguous(weights[block]),
-            closed,
-            uniform,
-            sums,
-            counts,
-        )
+        rows, labels = _contiguous(proba[block]), _contiguous(codes[block])
+        if uniform and weights is None and n_bins > 1 and n_classes >= MANY_CLASSES:
+            _add_rows_of_many_classes(rows, labels, n_bins, closed[0, 1], sums, counts)
+        else:
+            block_weights = None if weights is None else _contiguous(weights[block])
+            _add_class_rows(rows, labels, block_weights, closed, uniform, sums, counts)
         return sums, counts
 
     parts = map_blocks(work, row_blocks(n_rows, n_classes * proba.itemsize, max(4 << 20, 256 * n_cells)))
@@ -242,6 +246,37 @@ def _add_class_rows(proba, codes, weights, closed, uniform, sums, counts):
         counts[true_cell] += np.int64(1) << 32
         if weights is not None:
             sums[true_cell, 2] += weights[i]
+
+
+@jit(fastmath=REASSOCIATE)
+def _add_rows_of_many_classes(proba, codes, n_bins, low, sums, counts):
+    """:func:`_add_class_rows` where most probabilities lie in the first bin, which ends at `low`: those are added up
+    along the vector units, and only what is above is looked at one by one."""
+    n_rows, n_classes = proba.shape
+    step = 1.0 / n_bins
+    lowest = np.zeros(n_classes)
+    for i in range(n_rows):
+        for start in range(0, n_classes, SEARCHED):
+            stop = min(start + SEARCHED, n_classes)
+            above = 0
+            for k in range(start, stop):
+                p = np.float64(proba[i, k])
+                lowest[k] += p if p <= low else 0.0
+                above += p > low
+            if above:
+                for k in range(start, stop):
+                    p = np.float64(proba[i, k])
+                    if p > low:
+                        cell = k * n_bins + _uniform_bin(p, n_bins, step)
+                        counts[cell] += 1
+                        sums[cell, 0] += p
+    for k in range(n_classes):
+        sums[k * n_bins, 0] += lowest[k]
+        counts[k * n_bins] += n_rows
+        for b in range(1, n_bins):
+            counts[k * n_bins] -= counts[k * n_bins + b]
+    for i in range(n_rows):
+        counts[codes[i] * n_bins + _uniform_bin(np.float64(proba[i, codes[i]]), n_bins, step)] += np.int64(1) << 32
 
 
 @bins.binary_score_sums.implement("numba")

@@ -45,6 +45,22 @@ def class_rows(edges, *, weighted=False):
     return build
 
 
+def many_classes(n_rows, n_classes, n_bins):
+    """Peaked rows of many classes, with probabilities on the edges, zeros and ones."""
+
+    def build(dtype):
+        rng = np.random.default_rng(n_classes)
+        proba = rng.standard_exponential((n_rows, n_classes)) ** 6
+        proba /= proba.sum(axis=1, keepdims=True)
+        edges = np.linspace(0.0, 1.0, n_bins + 1)
+        proba[: n_bins + 1, 3] = edges
+        proba[5] = 0.0
+        proba[5, -1] = 1.0
+        return (proba.astype(dtype), rng.integers(0, n_classes, n_rows), np.tile(edges[1:-1], (n_classes, 1))), {}
+
+    return build
+
+
 def scored_rows(n_rows, *, weighted=False):
     def build(dtype):
         rng = np.random.default_rng(n_rows)
@@ -98,6 +114,9 @@ CASES = {
         Case("uniform", class_rows(UNIFORM), **LOOSE),
         Case("weights", class_rows(UNIFORM, weighted=True), **LOOSE),
         Case("quantiles", class_rows(QUANTILE), **LOOSE),
+        Case("many classes", many_classes(700, 130, 15), **LOOSE),
+        Case("many classes, several blocks", many_classes(9000, 70, 10), **LOOSE),
+        Case("many classes, one bin", many_classes(300, 64, 1), **LOOSE),
     ],
     "binary_score_sums": [
         Case("counts", scored_rows(3000), **LOOSE),
