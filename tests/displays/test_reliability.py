@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -14,7 +15,7 @@ matplotlib.use("agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
 from sksoft.displays import ReliabilityDisplay  # noqa: E402
-from sksoft.metrics import reliability_curve  # noqa: E402
+from sksoft.metrics import canonical_curve, reliability_curve  # noqa: E402
 
 RNG = np.random.default_rng(0)
 P = RNG.random(300)
@@ -100,11 +101,94 @@ def test_weights_reach_the_curve():
     np.testing.assert_allclose(weighted.line_.get_xydata(), repeated.line_.get_xydata())
 
 
+NAMES = ["$x$", "_a", "a name that is much longer than any panel is wide, and goes on", "שלום"]
+ODD = np.array(NAMES)[RNG.integers(0, 4, 400)]
+FOUR = RNG.dirichlet(np.ones(4), 400)
+
+
+@pytest.mark.parametrize("mode", ["classwise", "top_label"])
+def test_a_panel_for_each_class(mode):
+    display = ReliabilityDisplay.from_predictions(ODD, FOUR, labels=NAMES, mode=mode, n_bins=5)
+    curve = reliability_curve(ODD, FOUR, labels=NAMES, mode=mode, n_bins=5)
+    assert len(display.panels_) == 4
+    for label, panel in zip(NAMES, display.panels_):
+        expected = curve[(curve["class"] == label) & (curve["weight"] > 0)]
+        np.testing.assert_array_equal(panel.line_.get_xydata(), expected[["mean_proba", "observed_rate"]])
+        title = panel.ax_.get_title()
+        assert title == label or (len(title) == 40 and label.startswith(title[:-1]))
+        assert not panel.ax_.title.get_parse_math()
+        assert panel.histogram_ is None
+    assert display.ax_ is display.panels_[0].ax_
+    display.figure_.canvas.draw()
+
+
+def test_canonical_panels_show_the_bins_of_whole_vectors():
+    display = ReliabilityDisplay.from_predictions(LABELS, PROBA, mode="canonical", min_weight=30)
+    curve = canonical_curve(LABELS, PROBA, min_weight=30)
+    for label, panel in zip("abc", display.panels_):
+        expected = curve[curve["class"] == label]
+        np.testing.assert_array_equal(panel.line_.get_xydata(), expected[["mean_proba", "observed_rate"]])
+        assert panel.line_.get_linestyle() == "None"
+        ends = np.array([segment[:, 1] for segment in panel.bands_.get_segments()])
+        np.testing.assert_allclose(ends, expected[["rate_low", "rate_high"]])
+    display.figure_.canvas.draw()
+
+
+def test_panels_take_the_place_of_axes_and_are_limited():
+    figure, (left, right) = plt.subplots(1, 2)
+    display = ReliabilityDisplay.from_predictions(ODD, FOUR, labels=NAMES, mode="classwise", ax=left, max_panels=2)
+    assert display.figure_ is figure
+    assert len(display.panels_) == 2
+    assert not left.axison
+    assert right.axison
+    assert display.ax_.get_position().x1 <= right.get_position().x0
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_cross_validated_predictions(n_classes):
+    rows = np.isin(LABELS, ["a", "b", "c"][:n_classes])
+    X, y, weights = PROBA[rows], LABELS[rows], RNG.integers(1, 3, rows.sum())
+    results = cross_validate(LogisticRegression(), X, y, cv=4, return_estimator=True, return_indices=True)
+    display = ReliabilityDisplay.from_cv_results(results, X, y, sample_weight=weights, n_bins=5)
+    pooled = np.empty((len(y), n_classes))
+    for model, test in zip(results["estimator"], results["indices"]["test"]):
+        pooled[test] = model.predict_proba(X[test])
+    mode = "binary" if n_classes == 2 else "confidence"
+    expected = reliability_curve(y, pooled, mode=mode, n_bins=5, sample_weight=weights)
+    np.testing.assert_allclose(display.curve["observed_rate"], expected["observed_rate"], equal_nan=True)
+    np.testing.assert_allclose(display.curve["weight"], expected["weight"])
+    assert len(display.fold_lines_) == 4
+    first = results["indices"]["test"][0]
+    fold = reliability_curve(
+        y[first], pooled[first], mode=mode, n_bins=5, sample_weight=weights[first], labels=list("abc")[:n_classes]
+    )
+    fold = fold[fold["weight"] > 0]
+    np.testing.assert_allclose(display.fold_lines_[0].get_xydata(), fold[["mean_proba", "observed_rate"]])
+    assert display.name == "LogisticRegression"
+    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert texts == ["Perfectly calibrated", "LogisticRegression"]
+    panels = ReliabilityDisplay.from_cv_results(results, X, y, mode="classwise")
+    assert len(panels.panels_) == n_classes
+
+
+def test_cross_validated_predictions_that_cannot_be_used():
+    without = cross_validate(LogisticRegression(), PROBA, LABELS, cv=2)
+    with pytest.raises(ValueError, match=r"without \['estimator', 'indices'\]"):
+        ReliabilityDisplay.from_cv_results(without, PROBA, LABELS)
+    results = cross_validate(LogisticRegression(), PROBA, LABELS, cv=2, return_estimator=True, return_indices=True)
+    with pytest.raises(ValueError, match="go beyond the 9 rows"):
+        ReliabilityDisplay.from_cv_results(results, PROBA[:9], LABELS[:9])
+    results["estimator"][1] = LogisticRegression().fit(PROBA, LABELS == "a")
+    with pytest.raises(ValueError, match="All folds must know the same classes"):
+        ReliabilityDisplay.from_cv_results(results, PROBA, LABELS)
+
+
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="'mode' parameter must be one of"):
-        ReliabilityDisplay.from_predictions(LABELS, PROBA, mode="classwise")
-    with pytest.raises(ValueError, match="must hold one curve"):
-        ReliabilityDisplay(reliability_curve(LABELS, PROBA, mode="classwise"))
+        ReliabilityDisplay.from_predictions(LABELS, PROBA, mode="joint")
+    free = plt.figure().add_axes([0, 0, 1, 1])
+    with pytest.raises(ValueError, match="subplot to hold several panels"):
+        ReliabilityDisplay.from_predictions(LABELS, PROBA, mode="classwise", ax=free)
     with pytest.raises(TypeError, match="predict_proba"):
         ReliabilityDisplay.from_estimator(StandardScaler(), PROBA, LABELS)
 
