@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.special import entr
 from scipy.stats import chi2
 from sklearn.exceptions import ConvergenceWarning
 
@@ -186,10 +187,17 @@ def fit_cox(predictions: Predictions, weight_type: str = "sampling") -> CoxCalib
 
 
 def cox_statistic(predictions: Predictions, weight_type: str = "sampling") -> float:
-    """Twice the log-likelihood ratio, of its supremum where there is no maximum; also of a single class."""
-    if (predictions.codes == predictions.codes[0]).all():
+    """Twice the log-likelihood ratio, of its supremum where there is no maximum.
+
+    Of a single class the supremum of the likelihood is 1; where all rows have the same probabilities, intercepts alone
+    fit the base rates.
+    """
+    logits = log_proba(columns(predictions))
+    occur = np.unique(predictions.codes)
+    if len(occur) < 2 or _all_the_same(logits[:, occur]):
         shares, size = _weighting(predictions, weight_type)
-        return 2.0 * size * _mean_loss(log_proba(columns(predictions)), predictions.codes, shares)
+        best = entr(np.bincount(predictions.codes, shares)).sum()
+        return float(max(2.0 * size * (_mean_loss(logits, predictions.codes, shares) - best), 0.0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return fit_cox(predictions, weight_type).statistic
@@ -300,12 +308,17 @@ def _mean_loss(logits, codes, shares) -> float:
 def _check_identified(logits, occur) -> None:
     if len(occur) < 2:
         raise ValueError("Calibration slope and intercept need at least two classes in y_true. Got 1 class instead.")
-    centred = logits[:, occur] - logits[:, occur[:1]]
-    if np.array_equal(centred, np.broadcast_to(centred[0], centred.shape)):
+    if _all_the_same(logits[:, occur]):
         raise ValueError(
             "Calibration slope and intercept need predictions that differ between rows. Got the same y_proba in all"
             " rows."
         )
+
+
+def _all_the_same(logits: np.ndarray) -> bool:
+    """Whether the log-odds of all rows are equal."""
+    centred = logits - logits[:, :1]
+    return bool((centred == centred[0]).all())
 
 
 def _separates(scores, codes) -> bool:

@@ -122,7 +122,7 @@ def test_cox_and_cumulative_are_those_metrics():
 def test_several_classes_are_combined_by_bonferroni(method):
     y, p, _ = multiclass(400, power=1.5)
     parts = [calibration_test((y == k).astype(int), p[:, k], method=method) for k in range(5)]
-    found = calibration_test(y, p, method=method, mode="classwise")
+    found = calibration_test(y, p, method=method, mode="classwise", null="asymptotic")
     assert found.pvalue == pytest.approx(min(1.0, 5 * min(part.pvalue for part in parts)))
     assert found.statistic in [part.statistic for part in parts]
 
@@ -231,6 +231,21 @@ def test_size(method, options, n_classes):
     """Rejections of 200 calibrated samples of 200 rows at level 0.05: within the 0.1 % tails of the binomial."""
     low, high = binom.ppf([0.001, 0.999], 200, 0.05)
     assert low <= sizes(method, options, n_classes, 200) <= high
+
+
+@pytest.mark.parametrize("method", ["spiegelhalter", "cox", "cumulative"])
+@pytest.mark.parametrize("mode", ["classwise", "top_label"])
+def test_size_with_rare_classes(method, mode):
+    """Thirty rows, four classes, half of which hardly occur: normal approximations would reject far too often."""
+    rejected = 0
+    n_runs = 20 if method == "cox" else 60
+    for run in range(n_runs):
+        rng = np.random.default_rng(run)
+        p = rng.dirichlet([4.0, 2.0, 0.1, 0.03], 30)
+        y = (p.cumsum(axis=1) < rng.random((30, 1))).sum(axis=1).clip(max=3)
+        options = {"labels": range(4), "n_resamples": 19, "random_state": run}
+        rejected += calibration_test(y, p, method=method, mode=mode, **options).pvalue <= 0.05
+    assert rejected <= binom.ppf(0.999, n_runs, 0.05)
 
 
 @pytest.mark.parametrize("statistic", ["ks", "kuiper"])
