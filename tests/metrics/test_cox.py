@@ -109,12 +109,12 @@ def test_weights(case):
 
 def test_hundreds_of_classes():
     rng = np.random.default_rng(0)
-    z = rng.normal(size=(3000, 120))
+    z = rng.normal(size=(1000, 120))
     p = softmax(2 * z, axis=1)
     y = drawn(softmax(z, axis=1))
     found = cox_calibration(y, p)
     assert found.slope == pytest.approx(0.5, abs=4 * found.slope_stderr)
-    assert found.slope_stderr < 0.03
+    assert found.slope_stderr < 0.05
     assert (found.df, found.intercept.shape) == (120, (120,))
     assert found.gradient_norm < 1e-12
 
