@@ -58,7 +58,20 @@ def _distances(row, columns, first, code, distances):
     stop = columns.shape[1]
     for t in range(first, stop):
         distances[t] = 0.0
-    for k in range(len(row)):
+    # Four columns at once, for one load and store of the sum.
+    whole = len(row) // 4 * 4
+    for k in range(0, whole, 4):
+        w, x, y, z = row[k], row[k + 1], row[k + 2], row[k + 3]
+        if code == 0:
+            for t in range(first, stop):
+                near = abs(w - columns[k, t]) + abs(x - columns[k + 1, t])
+                distances[t] += near + (abs(y - columns[k + 2, t]) + abs(z - columns[k + 3, t]))
+        else:
+            for t in range(first, stop):
+                a, b = w - columns[k, t], x - columns[k + 1, t]
+                c, d = y - columns[k + 2, t], z - columns[k + 3, t]
+                distances[t] += (a * a + b * b) + (c * c + d * d)
+    for k in range(whole, len(row)):
         x = row[k]
         if code == 0:
             for t in range(first, stop):
@@ -72,6 +85,23 @@ def _distances(row, columns, first, code, distances):
 
 
 @jit(fastmath=REASSOCIATE)
+def _products(row, columns, first, products):
+    """products[t] of `row` with the columns from `first` on."""
+    stop = columns.shape[1]
+    for t in range(first, stop):
+        products[t] = 0.0
+    whole = len(row) // 4 * 4
+    for k in range(0, whole, 4):
+        w, x, y, z = row[k], row[k + 1], row[k + 2], row[k + 3]
+        for t in range(first, stop):
+            near = w * columns[k, t] + x * columns[k + 1, t]
+            products[t] += near + (y * columns[k + 2, t] + z * columns[k + 3, t])
+    for k in range(whole, len(row)):
+        for t in range(first, stop):
+            products[t] += row[k] * columns[k, t]
+
+
+@jit(fastmath=REASSOCIATE)
 def _form(points, residuals, columns, residual_columns, start, code, bandwidth):
     """Σ over the columns j of the tile and the rows i < j of k(x_i, x_j) r_iᵀ r_j."""
     n_columns = columns.shape[1]
@@ -80,12 +110,7 @@ def _form(points, residuals, columns, residual_columns, start, code, bandwidth):
     for i in range(start + n_columns - 1):
         first = max(i - start + 1, 0)
         _distances(points[i], columns, first, code, distances)
-        for t in range(first, n_columns):
-            products[t] = 0.0
-        for k in range(residuals.shape[1]):
-            r = residuals[i, k]
-            for t in range(first, n_columns):
-                products[t] += r * residual_columns[k, t]
+        _products(residuals[i], residual_columns, first, products)
         row_total = 0.0
         for t in range(first, n_columns):
             scaled = distances[t] / bandwidth
