@@ -30,6 +30,7 @@ from sksoft.metrics.calibration import check_choices
 from sksoft.metrics.events import columns
 from sksoft.metrics.logits import log_proba
 from sksoft.metrics.predictions import Predictions, check_predictions
+from sksoft.solvers.certificate import VALUE_RESOLUTION
 
 # Largest change of a log-odds in the last step of a fit that has converged.
 STEP_TOLERANCE = 1e-9
@@ -245,12 +246,13 @@ def _newton(logits, codes, shares) -> _Fit:
             share, slope = 1.0, float(gradient @ step)
             while True:
                 found = _evaluate(theta + share * step, logits, codes, shares)
-                if found[0] <= value + 1e-4 * share * slope + 1e-15 * abs(value) or share < 1e-6:
+                if found[0] <= value + 1e-4 * share * slope + VALUE_RESOLUTION * abs(value) or share < 1e-6:
                     break
                 share /= 2.0
             n_iter, theta = n_iter + 1, theta + share * step
             value, gradient, hessian = found
-            converged = share * (abs(step[0]) * reach + np.ptp(step[1:])) <= STEP_TOLERANCE * (1 + np.ptp(theta[1:]))
+            length = abs(step[0]) * reach + np.ptp(step[1:])
+            converged = share == 1.0 and length <= STEP_TOLERANCE * (1 + np.ptp(theta[1:]))
     theta[1:] -= theta[1:].mean()
     return _Fit(theta, value, hessian, float(np.abs(gradient).max()), n_iter, bool(converged))
 
