@@ -1,5 +1,15 @@
 """Displays draw what :mod:`sksoft.metrics` computed; matplotlib is imported when something is drawn."""
 
+from sksoft.displays.confidence import ConfidenceHistogramDisplay
+from sksoft.displays.corp import CORPDisplay
+from sksoft.displays.groups import GroupCalibrationDisplay
 from sksoft.displays.reliability import ReliabilityDisplay
+from sksoft.displays.temperature import TemperaturePathDisplay
 
-__all__ = ["ReliabilityDisplay"]
+__all__ = [
+    "CORPDisplay",
+    "ConfidenceHistogramDisplay",
+    "GroupCalibrationDisplay",
+    "ReliabilityDisplay",
+    "TemperaturePathDisplay",
+]

@@ -34,10 +34,12 @@ def canonical_curve(
         Bins per coordinate of ``strategy='uniform'``.
     strategy : {'uniform', 'dynamic'}, default='dynamic'
         ``'dynamic'`` bins hold enough rows to be looked at.
-    min_weight, sample_weight, labels, pos_label
+    min_weight, sample_weight
         As in :func:`canonical_calibration_error`.
     weight_type : {'sampling', 'frequency'}, default='sampling'
         Whether a bin counts (Σw)²/Σw² rows or Σw.
+    labels, pos_label
+        As in :func:`canonical_calibration_error`.
     confidence_level : float in (0, 1), default=0.95
         Of Wilson's interval of each observed frequency.
 
