@@ -2,8 +2,9 @@
 
 Reference genotypes of 39 regions train a classifier; the catch of three fisheries off California has no labels.
 Counting decisions, or averaging probabilities, carries over the proportions of the reference sample.
-PriorShiftAdjuster finds those of the catch. For rec1 the R package rubias, which works with the likelihoods of genotypes, reports Central Valley
-fall run .820 (.791 to .847), Klamath .050 to .086, Rogue .044 to .081, California Coast .019 to .043.
+PriorShiftAdjuster finds those of the catch. For rec1 the R package rubias, which works with the likelihoods of
+genotypes, reports Central Valley fall run .820 (.791 to .847), Klamath .050 to .086, Rogue .044 to .081, California
+Coast .019 to .043.
 
 Data: chinook.csv.gz and chinook_mix.csv.gz (R package rubias, CC0), in the folder given on the command line.
 """

@@ -27,6 +27,8 @@ _HOMES = {
     "SoftmaxRegressionCV": "linear",
     "TemperatureScaler": "calibration",
     "CalibratedSoftmaxClassifier": "calibration",
+    "VennAbersCalibrator": "calibration",
+    "IsotonicCalibrator": "calibration",
     "BinaryScaler": "calibration",
     "PriorShiftAdjuster": "calibration",
     "EnsembleTemperatureScaler": "calibration",
@@ -65,11 +67,13 @@ if TYPE_CHECKING:
         CalibratedSoftmaxClassifier,
         DirichletCalibrator,
         EnsembleTemperatureScaler,
+        IsotonicCalibrator,
         MatrixScaler,
         PriorShiftAdjuster,
         StructuredMatrixScaler,
         TemperatureScaler,
         VectorScaler,
+        VennAbersCalibrator,
     )
     from sksoft.functional import (
         entmax,

@@ -2,7 +2,8 @@ r"""One class against the rest, for calibrators of two classes: log-odds of ever
 
     rₖ = zₖ − log Σ_{j≠k} exp zⱼ = log pₖ / (1 − pₖ)
 
-With two classes r₂ = z₂ − z₁ = −r₁, so one of them says everything. Log-odds resolve what probabilities near one do not.
+With two classes r₂ = z₂ − z₁ = −r₁, so one of them says everything. Log-odds resolve what probabilities near one do
+not.
 """
 
 import numpy as np

@@ -25,3 +25,10 @@ NOT_APPLICABLE = {
     "check_readonly_memmap_input": COLUMNS,
     "check_sample_weight_equivalence_on_dense_data": COLUMNS,
 }
+
+
+def reason(check: str, calibrator) -> str | None:
+    """Why a check is not for this calibrator; None where it is."""
+    if check == "check_non_transformer_estimators_n_iter" and not hasattr(calibrator, "max_iter"):
+        return None  # it asks nothing of a fit that does not iterate
+    return NOT_APPLICABLE.get(check)
