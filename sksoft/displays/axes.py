@@ -36,9 +36,9 @@ def panel_axes(ax, n_panels: int) -> list:
 
 
 def shown(label) -> str:
-    """A label on one line of at most 40 characters."""
+    """A label on one line of at most 40 characters: beginning and end of a longer one."""
     text = " ".join(str(label).split())
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 16]}…{text[-15:]}"
 
 
 def plain_title(ax, text):

@@ -42,6 +42,8 @@ class GroupCalibrationDisplay:
         From ``ece_low`` to ``ece_high``, of the groups that have one.
     overall_line_ : matplotlib Line2D
         Debiased error of all rows.
+    counts_ : list of matplotlib Text
+        Rows of each group, at the right.
 
     Examples
     --------
@@ -52,7 +54,7 @@ class GroupCalibrationDisplay:
     >>> y = rng.uniform(size=500) < proba
     >>> display = GroupCalibrationDisplay.from_predictions(y, proba, sex, random_state=0)
     >>> [label.get_text() for label in display.ax_.get_yticklabels()]
-    ['overall (500)', 'f (253)', 'm (247)']
+    ['overall', 'f', 'm']
     """
 
     ax_: Any
@@ -205,16 +207,20 @@ class GroupCalibrationDisplay:
         self._name_groups(table, place)
         ax.set_xlabel("Calibration error (debiased), interval")
         ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
-        plain_legend(ax, [*self.points_.values(), self.overall_line_], [*self.points_, "all rows"], fontsize="small")
+        above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2, "fontsize": "small"}
+        plain_legend(ax, [*self.points_.values(), self.overall_line_], [*self.points_, "all rows"], **above)
         return self
 
     def _name_groups(self, table: pd.DataFrame, place):
         several = table.loc[table["level"] == "group", "feature"].nunique() > 1
         labels = [
-            f"{shown(f'{feature} = {group}' if several and level == 'group' else group)} ({n})"
-            for level, feature, group, n in zip(table["level"], table["feature"], table["group"], table["n"])
+            shown(f"{feature} = {group}" if several and level == "group" else group)
+            for level, feature, group in zip(table["level"], table["feature"], table["group"])
         ]
         self.ax_.set_yticks(place, labels, parse_math=False)
+        # Beside the plot and not in the label, where a script that runs from right to left would turn it around.
+        beside = {"transform": self.ax_.get_yaxis_transform(), "va": "center", "fontsize": "small"}
+        self.counts_ = [self.ax_.text(1.01, y, f"{n}", **beside) for y, n in zip(place, table["n"])]
         for label, verdict in zip(self.ax_.get_yticklabels(), table["verdict"]):
             if verdict == INSUFFICIENT:
                 label.set_color(STYLES[INSUFFICIENT][0])
