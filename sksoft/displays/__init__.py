@@ -4,6 +4,7 @@ from sksoft.displays.confidence import ConfidenceHistogramDisplay
 from sksoft.displays.corp import CORPDisplay
 from sksoft.displays.groups import GroupCalibrationDisplay
 from sksoft.displays.reliability import ReliabilityDisplay
+from sksoft.displays.simplex import SimplexDisplay
 from sksoft.displays.temperature import TemperaturePathDisplay
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "ConfidenceHistogramDisplay",
     "GroupCalibrationDisplay",
     "ReliabilityDisplay",
+    "SimplexDisplay",
     "TemperaturePathDisplay",
 ]
