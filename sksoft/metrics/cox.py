@@ -34,7 +34,8 @@ from sksoft.solvers.certificate import VALUE_RESOLUTION
 
 # Largest change of a log-odds in the last step of a fit that has converged.
 STEP_TOLERANCE = 1e-9
-MAX_ITER = 60
+MAX_ITER = 100
+LEAST_DAMPING, SMALLEST_SHARE = 1e-6, 1 / 64
 
 
 @dataclass(frozen=True)
@@ -228,31 +229,40 @@ class _Fit:
 
 
 def _newton(logits, codes, shares) -> _Fit:
-    """Minimise F from θ = (1, 0).
+    """Minimise F from θ = (1, 0) by Newton steps, halved where too long, damped where that does not help.
 
-    F does not change with a common shift of b; (Σ b)²/2 is added to the model, which is 0 at its minimum.
+    F does not change with a common shift of b; (Σ b)²/2K is added to the model, which is 0 at its minimum. Damping adds
+    μ diag(range², 1, …, 1), bounds of the curvature, to the Hessian: predictions of 0 and 1 that are wrong start where
+    there is none.
     """
     theta = np.zeros(logits.shape[1] + 1)
     theta[0] = 1.0
-    n_iter, converged = 0, False
     reach = float(np.ptp(logits, axis=1).max())
+    bounds = np.append(reach**2, np.ones(logits.shape[1]))
+    n_iter, damping, converged = 0, 0.0, False
     with serial_blas():
         value, gradient, hessian = _evaluate(theta, logits, codes, shares)
         while n_iter < MAX_ITER and not converged:
+            n_iter += 1
             try:
-                step = -cho_solve(cho_factor(_pinned(hessian)), gradient)
-            except LinAlgError:  # no curvature left in float64: the maximum is at infinity
-                break
+                step = -cho_solve(cho_factor(_pinned(hessian) + damping * np.diag(bounds)), gradient)
+            except LinAlgError:
+                damping = max(10.0 * damping, LEAST_DAMPING)
+                continue
             share, slope = 1.0, float(gradient @ step)
-            while True:
+            while share >= SMALLEST_SHARE:
                 found = _evaluate(theta + share * step, logits, codes, shares)
-                if found[0] <= value + 1e-4 * share * slope + VALUE_RESOLUTION * abs(value) or share < 1e-6:
+                if found[0] <= value + 1e-4 * share * slope + VALUE_RESOLUTION * abs(value):
                     break
                 share /= 2.0
-            n_iter, theta = n_iter + 1, theta + share * step
-            value, gradient, hessian = found
+            else:
+                damping = max(10.0 * damping, LEAST_DAMPING)
+                continue
             length = abs(step[0]) * reach + np.ptp(step[1:])
-            converged = share == 1.0 and length <= STEP_TOLERANCE * (1 + np.ptp(theta[1:]))
+            converged = damping == 0.0 and share == 1.0 and length <= STEP_TOLERANCE * (1 + np.ptp(theta[1:]))
+            theta = theta + share * step
+            value, gradient, hessian = found
+            damping = damping / 10.0 if damping > LEAST_DAMPING else 0.0
     theta[1:] -= theta[1:].mean()
     return _Fit(theta, value, hessian, float(np.abs(gradient).max()), n_iter, bool(converged))
 

@@ -135,6 +135,19 @@ def test_zeros_and_ones_count_as_the_floor():
     assert np.isfinite(cox_calibration(y, p).slope_stderr)
 
 
+@pytest.mark.parametrize("n_wrong", [3, 30, 99, 210, 297])
+def test_predictions_of_zero_and_one(n_wrong):
+    """Certain predictions, some of them wrong: q = e^r / (e^r + 2) of the said class is the share that was right."""
+    said = np.arange(300) % 3
+    y = said.copy()
+    y[:n_wrong] = (y[:n_wrong] + 1) % 3
+    found = cox_calibration(y, np.eye(3)[said])
+    right = 1 - n_wrong / 300
+    assert found.slope == pytest.approx(np.log(2 * right / (1 - right)) / -np.log(np.finfo(float).eps), rel=1e-9)
+    np.testing.assert_allclose(found.intercept, 0, atol=1e-9)
+    assert found.converged
+
+
 def test_separated_classes_have_an_infinite_slope():
     p = np.linspace(0.1, 0.9, 50)
     for y, slope in ((p > 0.4, np.inf), (p < 0.4, -np.inf)):
