@@ -5,16 +5,18 @@ of them are biased upwards. With θ_g the value of group g, π_g its share of th
 noise of θ_g, drawn from its estimated distribution:
 
     gap        max θ − min θ, corrected  (gap² − E range(ε)²)₊^½: for two groups unbiased in the square
-    p-value    (1 + #{range(ε*) ≥ gap}) / (B + 1), of "all groups have the same value"
+    p-value    (1 + #{S(ε*) ≥ S(θ)}) / (B + 1), S(θ) = Σ π_g (θ_g − m)², of "all groups have the same value": the sum of
+               squares of an analysis of variance, with its distribution drawn, for groups differ in their noise
     interval   gap ∓ q, q the quantile of range(ε): |range θ^ − range θ| ≤ range(θ^ − θ), so it covers at least
     spread     (Σ π_g (θ_g − m)² − Σ π_g (1 − π_g) var ε_g)₊^½, unbiased in the square
     worst      and ratio are corrected by pulling the groups towards m until their gap is the corrected one
 
-Means over rows have normal noise with the variance of a weighted mean. The calibration error is the debiased square of
-:mod:`sksoft.metrics.binned`, and its noise is that of bins Δ_b + N(0, v_b), v_b = a_b(1 − a_b)/(n_b − 1), around gaps
-Δ_b shrunken so that their mean square is the debiased one. The absolute error (ECE) is not among the metrics: whether
-debiased or not, it keeps a bias that depends on the size of a group, and in simulations the test would have rejected
-equal groups in two cases of three.
+Means over rows have normal noise with the variance of a weighted mean. The calibration error is the debiased square
+of :mod:`sksoft.metrics.binned`, and its noise is that of bins Δ_b + N(0, v_b), v_b = a_b(1 − a_b)/(n_b − 1), around
+gaps Δ_b scaled so that their mean square is the debiased one: each group's own for intervals, that of all groups for
+the p-value and the correction. The absolute error (ECE) is not among the metrics: whether debiased or not, it keeps a
+bias that depends on the size of a group, and in simulations the test would have rejected equal groups in two cases of
+three.
 """
 
 from dataclasses import dataclass
@@ -30,7 +32,7 @@ from sksoft.metrics.calibration import check_choices
 from sksoft.metrics.groups import check_whole, mean_moments
 from sksoft.metrics.multiplicity import holm
 from sksoft.metrics.predictions import Predictions, check_predictions
-from sksoft.metrics.resampling import BLOCK_BYTES
+from sksoft.metrics.resampling import BLOCK_BYTES, p_values
 from sksoft.metrics.scores import log_losses, squared_errors
 from sksoft.metrics.sensitive import Partition, partition_rows
 
@@ -180,13 +182,12 @@ class _Measured:
             with np.errstate(invalid="ignore"):  # an infinite loss has no variance
                 value, variance = mean_moments(sums, self.weight_type == "frequency")
                 noise = rng.standard_normal((n_resamples, len(value))) * np.sqrt(variance)
-            yield metric, _Groups(value, share, variance, noise)
-        value, noise = (
-            binned.debiased_error("l2", self.weight_type),
-            _error_noise(binned, self.weight_type, n_resamples, rng),
-        )
-        variance = noise.var(axis=0) if n_resamples else np.full(len(value), np.nan)
-        yield "squared_error_debiased", _Groups(value, share, variance, noise)
+            yield metric, _Groups(value, share, variance, noise, noise)
+        value = binned.debiased_error("l2", self.weight_type)
+        own = _error_noise(binned, value, self.weight_type, n_resamples, rng)
+        equal = _error_noise(binned, np.full(len(value), share @ value), self.weight_type, n_resamples, rng)
+        variance = own.var(axis=0) if n_resamples else np.full(len(value), np.nan)
+        yield "squared_error_debiased", _Groups(value, share, variance, own, equal)
 
 
 def _row_values(predictions: Predictions):
@@ -216,15 +217,14 @@ def _value_sums(values, weights, partition: Partition) -> dict[str, np.ndarray]:
     }
 
 
-def _error_noise(binned: BinnedSums, weight_type, n_resamples, rng) -> np.ndarray:
-    """Centred draws of the mean square calibration error, (n_resamples, G)."""
+def _error_noise(binned: BinnedSums, square, weight_type, n_resamples, rng) -> np.ndarray:
+    """Centred draws of mean square calibration errors (n_resamples, G) of groups whose true ones are `square` (G,)."""
     size, rate, share = binned.size(weight_type), np.nan_to_num(binned.rate), binned.share
     noisy = size > 1
     deviation = np.sqrt(np.where(noisy, rate * (1 - rate) / np.where(noisy, size - 1, 1.0), 0.0))
     gap = np.where(noisy, binned.gap, 0.0)
     plug_in = (share * gap**2).sum(axis=-1)
-    square = np.maximum(binned.debiased_error("l2", weight_type), 0.0)
-    centre = gap * np.sqrt(square / np.where(plug_in > 0, plug_in, 1.0))[:, None]
+    centre = gap * np.sqrt(np.maximum(square, 0.0) / np.where(plug_in > 0, plug_in, 1.0))[:, None]
     errors = np.empty((n_resamples, len(share)))
     for block in row_blocks(n_resamples, deviation.size * 8, BLOCK_BYTES):
         drawn = centre + deviation * rng.standard_normal((block.stop - block.start, *deviation.shape))
@@ -234,12 +234,14 @@ def _error_noise(binned: BinnedSums, weight_type, n_resamples, rng) -> np.ndarra
 
 @dataclass(frozen=True)
 class _Groups:
-    """One metric of the groups judged: values, shares of the weight and variances (G,), centred noise (B, G)."""
+    """One metric of the groups judged: values, shares of the weight and variances (G,); centred noise (B, G) of the
+    groups as they are, and as it would be if their true values were equal."""
 
     value: np.ndarray
     share: np.ndarray
     variance: np.ndarray
     noise: np.ndarray
+    noise_if_equal: np.ndarray
 
 
 def _disparity(names, groups: _Groups, worst_is: str, confidence_level: float) -> dict:
@@ -255,7 +257,7 @@ def _disparity(names, groups: _Groups, worst_is: str, confidence_level: float) -
     if not np.isfinite(value).all():
         return row | {"gap": np.inf if np.isfinite(value[low]) else np.nan}
     mean = groups.share @ value
-    row |= {"gap": value[high] - value[low], "spread": np.sqrt(groups.share @ (value - mean) ** 2)}
+    row |= {"gap": value[high] - value[low], "spread": np.sqrt(_between(value, groups.share))}
     if worst_is != FAR_FROM_0 and value[low] >= 0 and value[high] > 0:
         row["ratio"] = value[low] / value[high]
     if not len(groups.noise) or not np.isfinite(groups.variance).all():
@@ -272,18 +274,24 @@ def _disparity(names, groups: _Groups, worst_is: str, confidence_level: float) -
 
 def _corrected_gap(gap, groups: _Groups, confidence_level: float) -> dict[str, float]:
     """Gap and spread less the noise, interval and p-value of the gap."""
-    mean = groups.share @ groups.value
-    excess = groups.share @ (groups.value - mean) ** 2 - (groups.share * (1 - groups.share)) @ groups.variance
-    ranges = groups.noise.max(axis=1) - groups.noise.min(axis=1)
-    of_noise, reach = np.mean(ranges**2), np.quantile(ranges, confidence_level)
+    between, drawn = _between(groups.value, groups.share), _between(groups.noise_if_equal, groups.share)
+    excess = between - (groups.share * (1 - groups.share)) @ groups.variance
+    reach = np.quantile(np.ptp(groups.noise, axis=1), confidence_level)
+    of_noise = np.mean(np.ptp(groups.noise_if_equal, axis=1) ** 2)
     return {
         "gap_of_noise": np.sqrt(of_noise),
         "gap_corrected": np.sqrt(max(gap**2 - of_noise, 0.0)),
         "gap_low": max(gap - reach, 0.0),
         "gap_high": gap + reach,
         "spread_corrected": np.sqrt(max(excess, 0.0)),
-        "p_value": (1 + int((ranges >= gap * (1 - 1e-12)).sum())) / (1 + len(ranges)),
+        "p_value": float(p_values(between, drawn)),
     }
+
+
+def _between(values, share) -> np.ndarray:
+    """Variance between groups over the last axis, Σ π_g (θ_g − m)²."""
+    centred = values - np.expand_dims(values @ share, -1)
+    return centred**2 @ share
 
 
 def _simultaneous_band(groups: _Groups, confidence_level: float) -> np.ndarray:

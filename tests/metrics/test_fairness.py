@@ -95,12 +95,15 @@ def simulate(n_times, change=None, **options):
     return pd.concat(frames)
 
 
-def test_equal_groups_are_rejected_as_often_as_the_level_says():
+@pytest.mark.parametrize("calibration", ["calibrated", "equally wrong"])
+def test_equal_groups_are_rejected_as_often_as_the_level_says(calibration):
     n_times = 200
-    rejected = simulate(n_times).groupby("metric")["p_value"].agg(lambda p: (p <= 0.05).mean())
-    # 99.9 % of a binomial of level .05; the test of the square is conservative.
-    assert rejected.max() <= 0.05 + 3.3 * np.sqrt(0.05 * 0.95 / n_times)
-    assert rejected["squared_error_debiased"] <= 0.05
+    change = None if calibration == "calibrated" else (lambda p, group: p**1.5)
+    rejected = simulate(n_times, change).groupby("metric")["p_value"].agg(lambda p: (p <= 0.05).mean())
+    # 99.95 % of a binomial of level .05, of which no metric should be far below either
+    reach = 3.3 * np.sqrt(0.05 * 0.95 / n_times)
+    assert rejected.max() <= 0.05 + reach
+    assert rejected.min() >= 0.05 - reach
 
 
 def test_naive_gaps_are_mostly_size_and_corrected_ones_are_not():
