@@ -27,6 +27,8 @@ _HOMES = {
     "SoftmaxRegressionCV": "linear",
     "TemperatureScaler": "calibration",
     "CalibratedSoftmaxClassifier": "calibration",
+    "GroupTemperatureScaler": "calibration",
+    "AdaptiveTemperatureScaler": "calibration",
     "VennAbersCalibrator": "calibration",
     "IsotonicCalibrator": "calibration",
     "BinaryScaler": "calibration",
@@ -36,6 +38,7 @@ _HOMES = {
     "MatrixScaler": "calibration",
     "StructuredMatrixScaler": "calibration",
     "VectorScaler": "calibration",
+    "IdentityCalibrator": "calibration",
     "show_versions": "_versions",
 }
 _SUBPACKAGES = ("audit", "calibration", "displays", "functional", "linear", "metrics")
@@ -63,10 +66,13 @@ if TYPE_CHECKING:
     from sksoft._config import config_context, get_config, set_config
     from sksoft._versions import show_versions
     from sksoft.calibration import (
+        AdaptiveTemperatureScaler,
         BinaryScaler,
         CalibratedSoftmaxClassifier,
         DirichletCalibrator,
         EnsembleTemperatureScaler,
+        GroupTemperatureScaler,
+        IdentityCalibrator,
         IsotonicCalibrator,
         MatrixScaler,
         PriorShiftAdjuster,

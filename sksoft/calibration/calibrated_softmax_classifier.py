@@ -1,8 +1,10 @@
 """A classifier with a calibrator behind it."""
 
 import warnings
+from dataclasses import dataclass
 from inspect import signature
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn import get_config
@@ -23,11 +25,40 @@ from sksoft._validation import (
     fit_context,
     take_rows,
 )
+from sksoft.calibration.adaptive_temperature_scaler import AdaptiveTemperatureScaler
+from sksoft.calibration.binary_scaler import BinaryScaler
+from sksoft.calibration.classifier_scores import class_scores
+from sksoft.calibration.dirichlet_calibrator import DirichletCalibrator
+from sksoft.calibration.ensemble_temperature_scaler import EnsembleTemperatureScaler
+from sksoft.calibration.identity_calibrator import IdentityCalibrator
+from sksoft.calibration.isotonic_calibrator import IsotonicCalibrator
+from sksoft.calibration.matrix_scaler import MatrixScaler
+from sksoft.calibration.score_input import scored_rows
+from sksoft.calibration.score_output import most_likely
+from sksoft.calibration.selection import select_calibrator
+from sksoft.calibration.structured_matrix_scaler import StructuredMatrixScaler
 from sksoft.calibration.temperature_scaler import TemperatureScaler
+from sksoft.calibration.vector_scaler import VectorScaler
+from sksoft.calibration.venn_abers_calibrator import VennAbersCalibrator
 from sksoft.metrics.folds import CV_CONSTRAINTS, splits
-from sksoft.metrics.logits import log_proba
 
-METHODS = {"temperature": TemperatureScaler}
+# A calibrator by name; 'auto' chooses one.
+METHODS = {
+    "identity": IdentityCalibrator,
+    "temperature": TemperatureScaler,
+    "ensemble_temperature": EnsembleTemperatureScaler,
+    "adaptive_temperature": AdaptiveTemperatureScaler,
+    "vector": VectorScaler,
+    "matrix": MatrixScaler,
+    "dirichlet": DirichletCalibrator,
+    "structured": StructuredMatrixScaler,
+    "structured_vector": lambda: StructuredMatrixScaler(structure="vector"),
+    "platt": lambda: BinaryScaler("platt"),
+    "beta": lambda: BinaryScaler("beta"),
+    "quadratic": lambda: BinaryScaler("quadratic"),
+    "venn_abers": VennAbersCalibrator,
+    "isotonic": IsotonicCalibrator,
+}
 
 
 class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -37,38 +68,55 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
     fitted once per fold to get scores of the held-out rows, the calibrator is fitted to all of these, and the
     classifier is fitted once more to everything.
 
-    Scores are logits by construction: ``decision_function`` where the classifier has it, else the logarithm of
-    ``predict_proba``, with probabilities below 2.2e-16 counted as that. A two-class classifier gets the same
-    temperature either way.
+    Scores are logits by construction: ``decision_function`` where the classifier has it, the raw scores of XGBoost,
+    LightGBM and CatBoost, else the logarithm of ``predict_proba``, with probabilities below 2.2e-16 counted as that. A
+    two-class classifier gets the same temperature either way.
+
+    ``method='auto'`` compares calibrators by their cross-fitted log-loss on the held-out scores: temperature, Platt,
+    beta and quadratic scaling for two classes; temperature, ensemble temperature and structured scaling (of a vector,
+    and up to 100 classes of a matrix) for more. The best is taken if it beats no calibration by more than the standard
+    error of the difference; else scores stay as they are.
 
     Parameters
     ----------
     estimator : classifier or pipeline, with ``decision_function`` or ``predict_proba``
-    method : 'temperature' or a calibrator, default='temperature'
-        A calibrator is an unfitted estimator whose X is scores, such as :class:`TemperatureScaler`; its ``input`` and
-        ``classes`` are set here.
+    method : str or a calibrator, default='auto'
+        ``'auto'``, ``'identity'`` (none), ``'temperature'``, ``'ensemble_temperature'``, ``'adaptive_temperature'``,
+        ``'vector'``, ``'matrix'``, ``'dirichlet'``, ``'structured'``, ``'structured_vector'``, ``'isotonic'``,
+        ``'venn_abers'``, and for two classes ``'platt'``, ``'beta'``, ``'quadratic'``. A calibrator is an unfitted
+        estimator whose X is scores, such as :class:`TemperatureScaler`; its ``input`` and ``classes`` are set here.
     cv : int >= 2, cross-validation splitter or iterable of (train, test), default=5
         An int makes stratified folds from the content of the rows: equal rows share a fold, and neither the order of
         the rows nor a row of weight zero matters. Anything else is used as it is; a row held out several times counts
         each time, also in the calibrator's standard error.
+    ensemble : bool, default=False
+        Whether to keep the classifier of each fold, with a calibrator of its own for the rows it has not seen, and
+        average their probabilities, instead of one classifier fitted to everything. Without effect on a frozen one.
     n_jobs : int, default=None
         Folds fitted side by side.
 
     Attributes
     ----------
     classes_ : ndarray of shape (K,)
-    estimator_ : the classifier fitted to everything, or the frozen one
-    calibrator_ : the fitted calibrator
+    estimator_ : the classifier fitted to everything, or the frozen one; not with ``ensemble=True``
+    calibrator_ : the fitted calibrator; not with ``ensemble=True``
+    calibrated_classifiers_ : list of (classifier, calibrator)
+        Those whose probabilities are averaged: one pair without an ensemble.
+    selection_ : dict of ndarrays
+        With ``method='auto'``, by candidate, as for a DataFrame: ``method``, ``log_loss`` of rows it has not seen
+        (nats), ``gain`` over no calibration, ``gain_stderr``, and ``chosen``.
     n_features_in_, feature_names_in_ : of `estimator_`, where it has them
 
     Notes
     -----
     Sample weights reach the calibrator always, the classifier where its ``fit`` takes them; a warning says when it
-    does not. Other metadata follow scikit-learn's routing.
+    does not. Other metadata follow scikit-learn's routing; without it, those that the ``fit`` of the calibrator names
+    and the classifier's does not, as ``sensitive_features``, go to the calibrator, and the others to the classifier.
 
     References
     ----------
     .. [1] Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML 2017.
+    .. [2] CalArena, arXiv:2605.30188, 2026: which calibrators lower the log-loss most often.
 
     Examples
     --------
@@ -80,6 +128,8 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
     >>> X, y = load_digits(return_X_y=True)
     >>> X_train, X_test, y_train, y_test = train_test_split(X, y + 1, random_state=0)  # labels 1 … 10
     >>> calibrated = CalibratedSoftmaxClassifier(GaussianNB()).fit(X_train, y_train)
+    >>> print(*calibrated.selection_["method"][calibrated.selection_["chosen"]])
+    structured
     >>> raw = GaussianNB().fit(X_train, y_train)
     >>> bool(log_loss(y_test, calibrated.predict_proba(X_test)) < 0.3 * log_loss(y_test, raw.predict_proba(X_test)))
     True
@@ -90,15 +140,17 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
             HasMethods(["fit", "predict_proba"]),
             HasMethods(["fit", "decision_function"]),
         ],
-        "method": [StrOptions(set(METHODS)), HasMethods(["fit", "predict_proba"])],
+        "method": [StrOptions({"auto", *METHODS}), HasMethods(["fit", "predict_proba"])],
         "cv": CV_CONSTRAINTS,
+        "ensemble": ["boolean"],
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, estimator, method="temperature", *, cv=5, n_jobs=None):
+    def __init__(self, estimator, method="auto", *, cv=5, ensemble=False, n_jobs=None):
         self.estimator = estimator
         self.method = method
         self.cv = cv
+        self.ensemble = ensemble
         self.n_jobs = n_jobs
 
     def __sklearn_tags__(self):
@@ -135,6 +187,11 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
             training part lacks a class, or a label that a frozen estimator does not know.
         """
         X, y = indexable(X, y)
+        if getattr(X, "shape", ())[1:] == (0,):  # rows without content cannot be dealt to folds
+            raise ValueError(
+                f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required by"
+                f" {type(self).__name__}."
+            )
         y = column_or_1d(y, warn=True)
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
@@ -143,30 +200,65 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         routed = self._routed(None if sample_weight is None else weights, params)
         if isinstance(self.estimator, FrozenEstimator):
             check_is_fitted(self.estimator)
-            self.estimator_, rows = self.estimator, kept
-            self.classes_ = self.estimator_.classes_
-            scores = class_scores(self.estimator_, take_rows(X, kept))
+            whole = self.estimator
+            self.classes_ = whole.classes_
+            parts = [HeldOut(whole, class_scores(whole, take_rows(X, kept)), kept)]
         else:
             # First the fit to everything: what is wrong with X or y is the classifier's to say.
-            self.estimator_ = _fit_to(self.estimator, X, y, kept, routed.estimator.fit)
+            whole = None if self.ensemble else _fit_to(self.estimator, X, y, kept, routed.estimator.fit)
             self.classes_ = np.unique(y[kept])
             if len(self.classes_) < 2:
                 raise ValueError(f"y must hold at least 2 classes. Got one class: {self.classes_[0]!s}")
-            scores, rows = self._held_out_scores(X, y, kept, routed)
-        calibrator = METHODS[self.method]() if isinstance(self.method, str) else clone(self.method)
-        calibrator.set_params(input="logits", classes=self.classes_)
-        self.calibrator_ = calibrator.fit(scores, y[rows], sample_weight=weights[rows])
+            parts = self._held_out(X, y, kept, routed)
+        together = parts if whole is None else [HeldOut.joined(whole, parts)]
+        calibrator = self._calibrator(HeldOut.joined(whole, parts), X, y, weights)
+        self._check_takes_weights(calibrator, sample_weight)
+        self.calibrated_classifiers_ = [
+            (part.estimator, _fit_calibrator(calibrator, part, X, y, weights, routed.calibrator.fit))
+            for part in together
+        ]
+        if whole is not None:
+            self.estimator_, self.calibrator_ = self.calibrated_classifiers_[0]
         for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self.estimator_, name):
-                setattr(self, name, getattr(self.estimator_, name))
+            if hasattr(self.calibrated_classifiers_[0][0], name):
+                setattr(self, name, getattr(self.calibrated_classifiers_[0][0], name))
         return self
+
+    def _calibrator(self, held_out: "HeldOut", X, y, weights):
+        """An unfitted calibrator of these scores."""
+        if self.method != "auto":
+            calibrator = METHODS[self.method]() if isinstance(self.method, str) else clone(self.method)
+        else:
+            rows = scored_rows(
+                held_out.scores,
+                y[held_out.rows],
+                weights[held_out.rows],
+                input="logits",
+                classes=self.classes_,
+                name=type(self).__name__,
+            )
+            calibrator, self.selection_ = select_calibrator(rows, take_rows(X, held_out.rows))
+        return calibrator.set_params(input="logits", classes=self.classes_)
+
+    @staticmethod
+    def _check_takes_weights(calibrator, sample_weight):
+        if sample_weight is not None and "sample_weight" not in signature(calibrator.fit).parameters:
+            raise ValueError(
+                "The 'method' parameter must be a calibrator whose fit takes sample_weight where there are weights. Got"
+                f" {calibrator!r} instead."
+            )
 
     def _routed(self, sample_weight, params) -> Bunch:
         if get_config()["enable_metadata_routing"]:
-            return process_routing(self, "fit", sample_weight=sample_weight, **params)
-        fit_params = dict(params)
+            routed = process_routing(self, "fit", sample_weight=sample_weight, **params)
+            routed.setdefault("calibrator", Bunch(fit={}))
+            return routed
+        named = set() if isinstance(self.method, str) else set(signature(self.method.fit).parameters)
+        accepted = signature(self.estimator.fit).parameters
+        for_calibrator = {name: params[name] for name in params if name in named and name not in accepted}
+        fit_params = {name: value for name, value in params.items() if name not in for_calibrator}
         if sample_weight is not None and not isinstance(self.estimator, FrozenEstimator):
-            if "sample_weight" in signature(self.estimator.fit).parameters:
+            if "sample_weight" in accepted:
                 fit_params["sample_weight"] = sample_weight
             else:
                 warnings.warn(
@@ -175,16 +267,16 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
                     UserWarning,
                     stacklevel=3,
                 )
-        return Bunch(estimator=Bunch(fit=fit_params), splitter=Bunch(split={}))
+        return Bunch(estimator=Bunch(fit=fit_params), splitter=Bunch(split={}), calibrator=Bunch(fit=for_calibrator))
 
     def get_metadata_routing(self):
-        """Which metadata go where: to the classifier's ``fit``, to the splitter's ``split``.
+        """Which metadata go where: to the classifier's ``fit``, the splitter's ``split``, and to the calibrator.
 
         Returns
         -------
         routing : MetadataRouter
         """
-        return (
+        router = (
             MetadataRouter(owner=self)
             .add_self_request(self)
             .add(
@@ -196,23 +288,30 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
                 method_mapping=MethodMapping().add(caller="fit", callee="split"),
             )
         )
+        if not isinstance(self.method, str):
+            mapping = MethodMapping()
+            for name in ("fit", "predict_proba", "predict"):
+                mapping.add(caller=name, callee=name)
+            router.add(calibrator=self.method, method_mapping=mapping)
+        return router
 
-    def _held_out_scores(self, X, y, kept, routed):
-        """Scores of held-out rows, and which rows they are."""
+    def _held_out(self, X, y, kept, routed) -> list["HeldOut"]:
+        """Of each fold the classifier fitted to the others and its scores."""
         codes = np.searchsorted(self.classes_, y[kept])
         folds = splits(self.cv, X, y, kept, codes, self.classes_, routed.splitter.split)
-        parts = Parallel(n_jobs=self.n_jobs)(
-            delayed(_scores_of_fold)(self.estimator, X, y, train, test, self.classes_, routed.estimator.fit)
+        return Parallel(n_jobs=self.n_jobs)(
+            delayed(_fold)(self.estimator, X, y, train, test, self.classes_, routed.estimator.fit, self.ensemble)
             for train, test in folds
         )
-        return np.concatenate(parts), np.concatenate([test for _, test in folds])
 
-    def predict_proba(self, X):
+    def predict_proba(self, X, **params):
         """Calibrated probabilities.
 
         Parameters
         ----------
         X : array, DataFrame or sparse matrix of n rows
+        **params : dict
+            Metadata for the calibrator's ``predict_proba``, as ``sensitive_features``, by scikit-learn's routing.
 
         Returns
         -------
@@ -220,52 +319,51 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
             Columns in the order of ``classes_``; rows sum to one.
         """
         check_is_fitted(self)
-        return self.calibrator_.predict_proba(class_scores(self.estimator_, X))
+        params = self._for_calibrator("predict_proba", params)
+        proba = [
+            calibrator.predict_proba(class_scores(estimator, X), **params)
+            for estimator, calibrator in self.calibrated_classifiers_
+        ]
+        return proba[0] if len(proba) == 1 else np.mean(proba, axis=0)
 
-    def predict(self, X):
+    def predict(self, X, **params):
         """The most probable label after calibration.
 
         Parameters
         ----------
         X : array, DataFrame or sparse matrix of n rows
+        **params : dict
+            Metadata for the calibrator's ``predict``.
 
         Returns
         -------
         labels : ndarray of shape (n,)
         """
         check_is_fitted(self)
-        return self.calibrator_.predict(class_scores(self.estimator_, X))
+        if len(self.calibrated_classifiers_) > 1:
+            return most_likely(self.predict_proba(X, **params), self.classes_)
+        params = self._for_calibrator("predict", params)
+        estimator, calibrator = self.calibrated_classifiers_[0]
+        return calibrator.predict(class_scores(estimator, X), **params)
+
+    def _for_calibrator(self, caller: str, params: dict) -> dict:
+        if params and get_config()["enable_metadata_routing"]:
+            return process_routing(self, caller, **params).get("calibrator", {}).get(caller, {})
+        return params
 
 
-def class_scores(estimator, X) -> np.ndarray:
-    """Logits of a fitted classifier: its decision function, else the logarithm of its probabilities.
+@dataclass(frozen=True)
+class HeldOut:
+    """Scores of rows that a fitted classifier has not seen."""
 
-    Parameters
-    ----------
-    estimator : fitted classifier
-    X : whatever it takes
+    estimator: Any
+    scores: np.ndarray
+    rows: np.ndarray
 
-    Returns
-    -------
-    scores : ndarray of shape (n, K), or (n,) for a two-class decision function: the score of the second class
-    """
-    if hasattr(estimator, "decision_function"):
-        scores = np.asarray(estimator.decision_function(X), dtype=np.float64)
-        n_classes = len(estimator.classes_)
-        if scores.shape[1:] != (() if n_classes == 2 else (n_classes,)) or _compares_pairs(estimator):
-            raise ValueError(
-                f"decision_function of {type(estimator).__name__} must give one score per class. Got shape"
-                f" {scores.shape} for {n_classes} classes; an SVC needs decision_function_shape='ovr'."
-            )
-        return scores
-    return log_proba(estimator.predict_proba(X))
-
-
-def _compares_pairs(estimator) -> bool:
-    """Whether scores are of pairs of classes: three classes have as many pairs, so the width does not tell."""
-    inner = getattr(estimator, "estimator", estimator)
-    inner = inner.steps[-1][1] if hasattr(inner, "steps") else inner
-    return len(estimator.classes_) > 2 and getattr(inner, "decision_function_shape", "ovr") == "ovo"
+    @classmethod
+    def joined(cls, estimator, parts: list["HeldOut"]) -> "HeldOut":
+        """The scores of all folds, for a calibrator behind another classifier."""
+        return cls(estimator, np.concatenate([p.scores for p in parts]), np.concatenate([p.rows for p in parts]))
 
 
 def _fit_to(estimator, X, y, rows, fit_params):
@@ -274,11 +372,18 @@ def _fit_to(estimator, X, y, rows, fit_params):
     return clone(estimator).fit(take_rows(X, rows), y[rows], **params)
 
 
-def _scores_of_fold(estimator, X, y, train, test, classes, fit_params) -> np.ndarray:
+def _fit_calibrator(calibrator, part: HeldOut, X, y, weights, fit_params):
+    params = check_method_params(X, params=fit_params, indices=part.rows)
+    if "sample_weight" in signature(calibrator.fit).parameters:
+        params["sample_weight"] = weights[part.rows]
+    return clone(calibrator).fit(part.scores, y[part.rows], **params)
+
+
+def _fold(estimator, X, y, train, test, classes, fit_params, keep: bool) -> HeldOut:
     fitted = _fit_to(estimator, X, y, train, fit_params)
     if not np.array_equal(fitted.classes_, classes):
         missing = sorted(set(classes.tolist()) - set(fitted.classes_.tolist()), key=str)
         raise ValueError(
             f"The training part of a fold lacks the classes {missing}: use fewer folds or stratified ones."
         )
-    return class_scores(fitted, take_rows(X, test))
+    return HeldOut(fitted if keep else None, class_scores(fitted, take_rows(X, test)), test)

@@ -149,12 +149,25 @@ class StructuredMatrixScaler(ClassifierMixin, BaseEstimator):
         K = len(rows.classes)
         unit = 2.0 * self.strength * K / rows.weights.sum()
         strengths = Strengths(unit, unit * (K - 1), unit)
-        whole = self.structure == "matrix" or (self.structure == "auto" and K <= MATRIX_CLASSES)
+        whole = not self.is_vector_for(K)
         fit = fit_matrix if whole else fit_diagonal
         found, solution = fit(x, rows, strengths, offset=x, tol=self.tol, max_iter=self.max_iter)
         self.temperature_ = 1.0 / beta
         keep_map(self, found.moved(1.0), solution, beta)
         return self
+
+    def is_vector_for(self, n_classes: int) -> bool:
+        """Whether M is left out for so many classes.
+
+        Parameters
+        ----------
+        n_classes : int
+
+        Returns
+        -------
+        vector : bool
+        """
+        return self.structure == "vector" or (self.structure == "auto" and n_classes > MATRIX_CLASSES)
 
     def decision_function(self, X):
         """Calibrated scores.

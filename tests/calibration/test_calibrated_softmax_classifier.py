@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits, load_iris, make_classification
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
@@ -19,7 +20,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from sksoft import CalibratedSoftmaxClassifier, SoftmaxRegression, TemperatureScaler
+from sksoft import CalibratedSoftmaxClassifier, IdentityCalibrator, SoftmaxRegression, TemperatureScaler
+from sksoft.calibration.calibrated_softmax_classifier import METHODS
+from sksoft.calibration.selection import FOR_MANY_CLASSES
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +67,15 @@ def test_temperature_is_the_same_from_scores_and_from_probabilities():
     fitted = LogisticRegression(C=100).fit(X, y)
     by_proba = VotingClassifier([("one", fitted)], voting="soft").fit(X, y)  # has no decision_function
     y = np.where(np.random.default_rng(0).uniform(size=400) < 0.2, 1 - y, y)
-    scores = CalibratedSoftmaxClassifier(FrozenEstimator(fitted)).fit(X, y)
-    proba = CalibratedSoftmaxClassifier(FrozenEstimator(by_proba)).fit(X, y)
+    scores = CalibratedSoftmaxClassifier(FrozenEstimator(fitted), "temperature").fit(X, y)
+    proba = CalibratedSoftmaxClassifier(FrozenEstimator(by_proba), "temperature").fit(X, y)
     np.testing.assert_allclose(proba.calibrator_.temperature_, scores.calibrator_.temperature_, rtol=1e-6)
 
 
 def test_frozen_is_taken_as_fitted(digits):
     X_train, X_test, y_train, y_test = digits
     fitted = GaussianNB().fit(X_train, y_train)
-    model = CalibratedSoftmaxClassifier(FrozenEstimator(fitted)).fit(X_test, y_test)
+    model = CalibratedSoftmaxClassifier(FrozenEstimator(fitted), "temperature").fit(X_test, y_test)
     by_hand = TemperatureScaler(input="proba").fit(fitted.predict_proba(X_test), y_test)
     np.testing.assert_allclose(model.calibrator_.temperature_, by_hand.temperature_, rtol=1e-9)
     np.testing.assert_array_equal(model.predict(X_test), fitted.predict(X_test))
@@ -89,7 +92,7 @@ def test_frozen_with_fewer_classes_in_the_calibration_part(digits):
 def test_out_of_fold_scores_and_one_refit(digits):
     X_train, _, y_train, _ = digits
     cv = StratifiedKFold(3)
-    model = CalibratedSoftmaxClassifier(GaussianNB(), cv=cv).fit(X_train, y_train)
+    model = CalibratedSoftmaxClassifier(GaussianNB(), "temperature", cv=cv).fit(X_train, y_train)
     scores = np.empty((len(y_train), 10))
     for train, test in cv.split(X_train, y_train):
         scores[test] = GaussianNB().fit(X_train[train], y_train[train]).predict_proba(X_train[test])
@@ -116,7 +119,11 @@ def test_n_jobs_does_not_change_a_bit(digits):
 
 def test_grid_search_over_the_classifier_inside(digits):
     X_train, _, y_train, _ = digits
-    grid = {"estimator__C": [1e-3, 1.0], "cv": [3, 5], "method": ["temperature", TemperatureScaler(tol=1e-6)]}
+    grid = {
+        "estimator__C": [1e-3, 1.0],
+        "cv": [3, 5],
+        "method": ["temperature", "structured", TemperatureScaler(tol=1e-6)],
+    }
     search = GridSearchCV(CalibratedSoftmaxClassifier(SoftmaxRegression()), grid, scoring="neg_log_loss", cv=2)
     search.fit(X_train[:300], y_train[:300])
     assert search.best_score_ > -0.6
@@ -156,6 +163,8 @@ def test_bad_input_is_named(digits):
     X_train, _, y_train, _ = digits
     X, y = X_train[:200], y_train[:200].copy()
     with pytest.raises(ValueError, match="The 'method' parameter of CalibratedSoftmaxClassifier"):
+        CalibratedSoftmaxClassifier(GaussianNB(), method="bins").fit(X, y)
+    with pytest.raises(ValueError, match="Only binary classification"):
         CalibratedSoftmaxClassifier(GaussianNB(), method="platt").fit(X, y)
     with pytest.raises(ValueError, match="The 'cv' parameter"):
         CalibratedSoftmaxClassifier(GaussianNB(), cv=1).fit(X, y)
@@ -189,9 +198,9 @@ def test_folds_from_a_generator_and_folds_without_weight(digits):
     X_train, _, y_train, _ = digits
     X, y = X_train[:300], y_train[:300]
     folds = list(StratifiedKFold(3).split(X, y))
-    from_list = CalibratedSoftmaxClassifier(GaussianNB(), cv=folds).fit(X, y)
+    from_list = CalibratedSoftmaxClassifier(GaussianNB(), "temperature", cv=folds).fit(X, y)
     with sklearn.config_context(enable_metadata_routing=True):
-        model = CalibratedSoftmaxClassifier(GaussianNB(), cv=(fold for fold in folds))
+        model = CalibratedSoftmaxClassifier(GaussianNB(), "temperature", cv=(fold for fold in folds))
         assert model.fit(X, y).calibrator_.temperature_ == from_list.calibrator_.temperature_
     with pytest.raises(ValueError, match="The 'cv' parameter must give at least one fold"):
         model.fit(X, y)
@@ -202,8 +211,8 @@ def test_folds_from_a_generator_and_folds_without_weight(digits):
         (np.flatnonzero(np.isin(np.flatnonzero(kept), a)), np.flatnonzero(np.isin(np.flatnonzero(kept), b)))
         for a, b in folds[1:]
     ]
-    weighted = CalibratedSoftmaxClassifier(GaussianNB(), cv=folds).fit(X, y, sample_weight=weights)
-    removed = CalibratedSoftmaxClassifier(GaussianNB(), cv=relabelled).fit(X[kept], y[kept])
+    weighted = CalibratedSoftmaxClassifier(GaussianNB(), "temperature", cv=folds).fit(X, y, sample_weight=weights)
+    removed = CalibratedSoftmaxClassifier(GaussianNB(), "temperature", cv=relabelled).fit(X[kept], y[kept])
     np.testing.assert_allclose(weighted.calibrator_.temperature_, removed.calibrator_.temperature_, rtol=1e-9)
 
 
@@ -213,3 +222,123 @@ def test_one_class_and_unfitted_classifiers_are_named(digits):
         CalibratedSoftmaxClassifier(GaussianNB()).fit(X_train[:20], np.full(20, 3))
     with pytest.raises(NotFittedError):
         CalibratedSoftmaxClassifier(FrozenEstimator(GaussianNB())).fit(X_train, y_train)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_named_method_calibrates(digits, name):
+    X_train, X_test, y_train, y_test = digits
+    if name in ("platt", "beta", "quadratic"):
+        y_train, y_test = y_train == 3, y_test == 3
+    raw = GaussianNB().fit(X_train, y_train).predict_proba(X_test)
+    proba = CalibratedSoftmaxClassifier(GaussianNB(), name).fit(X_train, y_train).predict_proba(X_test)
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0)
+    if name == "identity":
+        np.testing.assert_allclose(proba, raw, atol=1e-12)
+    else:
+        assert log_loss(y_test, proba) < 0.6 * log_loss(y_test, raw)
+
+
+def honest(n, n_classes, seed=0):
+    """Scores that are calibrated as they are, and labels drawn from them."""
+    rng = np.random.default_rng(seed)
+    scores = 2.0 * rng.normal(size=(n, n_classes))
+    return scores, (scores + rng.gumbel(size=scores.shape)).argmax(axis=1)
+
+
+class Scores(ClassifierMixin, BaseEstimator):
+    """A classifier whose scores are its features."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def decision_function(self, X):
+        return X if len(self.classes_) > 2 else X[:, 1] - X[:, 0]
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_auto_leaves_calibrated_scores_alone(n_classes):
+    left = 0
+    for seed in range(10):
+        X, y = honest(400, n_classes, seed)
+        model = CalibratedSoftmaxClassifier(FrozenEstimator(Scores().fit(X, y))).fit(X, y)
+        left += isinstance(model.calibrator_, IdentityCalibrator)
+    assert left >= 6
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_auto_is_not_worse_than_no_calibration(n_classes):
+    gains = []
+    for seed in range(10):
+        X, y = honest(2200, n_classes, seed)
+        spoilt = X * (0.4 if seed % 2 else 1.0)  # half of them need nothing
+        model = CalibratedSoftmaxClassifier(FrozenEstimator(Scores().fit(X, y))).fit(spoilt[:200], y[:200])
+        before = IdentityCalibrator().fit(spoilt[:200], y[:200]).predict_proba(spoilt[200:])
+        gains.append(log_loss(y[200:], before) - log_loss(y[200:], model.predict_proba(spoilt[200:])))
+    assert min(gains) > -0.03
+    assert min(gains[1::2]) > 0.02
+
+
+def test_auto_says_what_it_compared(digits):
+    X_train, X_test, y_train, _ = digits
+    model = CalibratedSoftmaxClassifier(GaussianNB()).fit(X_train, y_train)
+    table = pd.DataFrame(model.selection_)
+    assert table["chosen"].sum() == 1
+    assert table["method"].tolist() == ["identity", *FOR_MANY_CLASSES]
+    np.testing.assert_allclose(table["gain"], table["log_loss"].iloc[0] - table["log_loss"])
+    best = CalibratedSoftmaxClassifier(GaussianNB(), table["method"][table["chosen"]].item()).fit(X_train, y_train)
+    np.testing.assert_array_equal(best.predict_proba(X_test), model.predict_proba(X_test))
+
+
+def test_weight_is_repetition_through_the_choice():
+    X, y = make_classification(150, n_classes=3, n_informative=5, random_state=0, flip_y=0.3)
+    s = np.random.default_rng(0).integers(0, 4, size=150)
+    weighted = CalibratedSoftmaxClassifier(SoftmaxRegression(C=100.0, tol=1e-14)).fit(X, y, sample_weight=s)
+    repeated = CalibratedSoftmaxClassifier(SoftmaxRegression(C=100.0, tol=1e-14)).fit(
+        np.repeat(X, s, axis=0), np.repeat(y, s)
+    )
+    pd.testing.assert_frame_equal(pd.DataFrame(weighted.selection_), pd.DataFrame(repeated.selection_), rtol=1e-4)
+    np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), rtol=1e-4)
+
+
+def test_ensemble_averages_the_folds(digits):
+    X_train, X_test, y_train, _ = digits
+    cv = StratifiedKFold(3)
+    model = CalibratedSoftmaxClassifier(GaussianNB(), "temperature", cv=cv, ensemble=True).fit(X_train, y_train)
+    by_hand = []
+    for train, test in cv.split(X_train, y_train):
+        fitted = GaussianNB().fit(X_train[train], y_train[train])
+        scaler = TemperatureScaler(input="proba").fit(fitted.predict_proba(X_train[test]), y_train[test])
+        by_hand.append(scaler.predict_proba(fitted.predict_proba(X_test)))
+    assert len(model.calibrated_classifiers_) == 3
+    assert not hasattr(model, "estimator_")
+    np.testing.assert_allclose(model.predict_proba(X_test), np.mean(by_hand, axis=0), atol=1e-12)
+    np.testing.assert_array_equal(model.predict(X_test), np.mean(by_hand, axis=0).argmax(axis=1))
+
+
+def test_groups_reach_the_calibrator(digits):
+    X_train, X_test, y_train, _ = digits
+    groups, test_groups = np.arange(len(X_train)) % 2, np.arange(len(X_test)) % 2
+
+    class ByGroup(TemperatureScaler):
+        def fit(self, X, y, sample_weight=None, sensitive_features=None):
+            self.seen_ = sensitive_features
+            return super().fit(X, y, sample_weight)
+
+        def predict_proba(self, X, sensitive_features=None):
+            self.asked_ = sensitive_features
+            return super().predict_proba(X)
+
+    model = CalibratedSoftmaxClassifier(GaussianNB(), ByGroup(), cv=StratifiedKFold(3))
+    model.fit(X_train, y_train, sensitive_features=groups)
+    order = np.concatenate([test for _, test in StratifiedKFold(3).split(X_train, y_train)])
+    np.testing.assert_array_equal(model.calibrator_.seen_, groups[order])
+    model.predict_proba(X_test, sensitive_features=test_groups)
+    np.testing.assert_array_equal(model.calibrator_.asked_, test_groups)
+    with sklearn.config_context(enable_metadata_routing=True):
+        method = ByGroup().set_fit_request(sensitive_features=True)
+        method.set_predict_proba_request(sensitive_features=True)
+        routed = CalibratedSoftmaxClassifier(GaussianNB(), method, cv=StratifiedKFold(3))
+        routed.fit(X_train, y_train, sensitive_features=groups).predict_proba(X_test, sensitive_features=test_groups)
+        np.testing.assert_array_equal(routed.calibrator_.seen_, groups[order])
+        np.testing.assert_array_equal(routed.calibrator_.asked_, test_groups)

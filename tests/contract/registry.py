@@ -6,6 +6,8 @@ from sksoft import (
     CalibratedSoftmaxClassifier,
     DirichletCalibrator,
     EnsembleTemperatureScaler,
+    IdentityCalibrator,
+    IsotonicCalibrator,
     MatrixScaler,
     SigmoidClassifier,
     SoftmaxRegression,
@@ -13,6 +15,7 @@ from sksoft import (
     StructuredMatrixScaler,
     TemperatureScaler,
     VectorScaler,
+    VennAbersCalibrator,
 )
 
 # X is a feature matrix: scikit-learn's whole suite applies. That a repetition is a weight it asks to 1e-7, which takes
@@ -30,18 +33,25 @@ ESTIMATORS = [
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=TemperatureScaler()),
     CalibratedSoftmaxClassifier(LogisticRegression(solver="newton-cholesky", tol=1e-10), method=TemperatureScaler()),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=EnsembleTemperatureScaler()),
+    CalibratedSoftmaxClassifier(SoftmaxRegression(tol=1e-12)),
+    CalibratedSoftmaxClassifier(SoftmaxRegression(tol=1e-12), "structured", ensemble=True),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=VectorScaler(tol=1e-12)),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=MatrixScaler(strength=1.0, tol=1e-12)),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=DirichletCalibrator(strength=1.0, tol=1e-12)),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=StructuredMatrixScaler(tol=1e-12)),
+    CalibratedSoftmaxClassifier(SoftmaxRegression(), method=IsotonicCalibrator()),
+    CalibratedSoftmaxClassifier(SoftmaxRegression(), method=VennAbersCalibrator()),
 ]
 
 # X is scores: the suite applies inside CalibratedSoftmaxClassifier, and alone as far as not_applicable.py allows.
 CALIBRATORS = [
+    IdentityCalibrator(),
     TemperatureScaler(),
     EnsembleTemperatureScaler(),
     VectorScaler(),
     MatrixScaler(cv=2),
     DirichletCalibrator(strength=1.0),
     StructuredMatrixScaler(),
+    IsotonicCalibrator(),
+    VennAbersCalibrator(),
 ]

@@ -1,0 +1,92 @@
+"""Which calibrator a set of scores wants: chosen by cross-fitted log-loss, and none unless it is better than none.
+
+Every candidate is fitted to all folds but one and judged on that one, so that each row's loss is of a calibrator that
+has not seen it. The candidate of least mean loss is taken if it beats leaving the scores alone by more than the
+standard error of that difference, which is small, for losses of the same rows are alike.
+"""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from sksoft.calibration.binary_scaler import BinaryScaler
+from sksoft.calibration.ensemble_temperature_scaler import EnsembleTemperatureScaler
+from sksoft.calibration.identity_calibrator import IdentityCalibrator
+from sksoft.calibration.score_input import ScoredRows
+from sksoft.calibration.structured_matrix_scaler import StructuredMatrixScaler
+from sksoft.calibration.temperature_scaler import TemperatureScaler
+from sksoft.metrics.folds import content_folds
+
+# Candidates by name: those that lower the log-loss most often (CalArena, arXiv:2605.30188).
+FOR_TWO_CLASSES = {
+    "temperature": TemperatureScaler,
+    "platt": lambda: BinaryScaler("platt"),
+    "beta": lambda: BinaryScaler("beta"),
+    "quadratic": lambda: BinaryScaler("quadratic"),
+}
+FOR_MANY_CLASSES = {
+    "temperature": TemperatureScaler,
+    "ensemble_temperature": EnsembleTemperatureScaler,
+    "structured_vector": lambda: StructuredMatrixScaler(structure="vector"),
+    "structured": StructuredMatrixScaler,
+}
+N_FOLDS = 5
+# Scores above which two folds have to do.
+MANY_SCORES, FEWEST_FOLDS = 1 << 23, 2
+# The floor of a probability in the comparison, that of scikit-learn's log_loss.
+SMALLEST = np.finfo(np.float64).eps
+
+
+def select_calibrator(rows: ScoredRows, X):
+    """An unfitted calibrator for scores, and the comparison it is from.
+
+    Parameters
+    ----------
+    rows : ScoredRows
+    X : array, DataFrame or sparse matrix of as many rows
+        What the scores are of: its content deals rows to folds, for that of scores is rounded.
+
+    Returns
+    -------
+    calibrator : estimator
+    comparison : dict of ndarrays
+        By candidate: ``method``, ``log_loss`` (nats, of held-out rows), ``gain`` (what it is below that of no
+        calibration), ``gain_stderr`` and ``chosen``.
+    """
+    makers = {"identity": IdentityCalibrator} | (FOR_TWO_CLASSES if len(rows.classes) == 2 else FOR_MANY_CLASSES)
+    if len(rows.classes) > 2 and StructuredMatrixScaler().is_vector_for(len(rows.classes)):
+        del makers["structured_vector"]
+    folds = content_folds(X, rows.codes, N_FOLDS if rows.logits.size <= MANY_SCORES else FEWEST_FOLDS)
+    losses = np.stack([_held_out_losses(make, rows, folds) for make in makers.values()])
+    share = rows.weights / rows.weights.sum()
+    gains = losses[0] - losses
+    gain = gains @ share
+    # as of repeated rows, so that weights choose what repetitions choose
+    stderr = np.sqrt((gains - gain[:, None]) ** 2 @ share / rows.weights.sum())
+    best = int(np.argmax(gain))
+    chosen = best if gain[best] > stderr[best] else 0
+    comparison = {
+        "method": np.array(list(makers)),
+        "log_loss": losses @ share,
+        "gain": gain,
+        "gain_stderr": stderr,
+        "chosen": np.arange(len(makers)) == chosen,
+    }
+    return list(makers.values())[chosen](), comparison
+
+
+def _held_out_losses(make, rows: ScoredRows, folds: np.ndarray) -> np.ndarray:
+    """−log p of each row's label by a calibrator fitted to the other folds, (n,)."""
+    losses = np.empty(len(folds))
+    for fold in np.unique(folds):
+        held_out = folds == fold
+        train = rows.chosen(np.flatnonzero(~held_out)) if not held_out.all() else rows
+        calibrator = make().set_params(input="logits", classes=rows.classes)
+        with warnings.catch_warnings():
+            # what a fold's fit has to say is about the fold; the fit to everything says it again where it matters
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            calibrator.fit(train.logits, rows.classes[train.codes], sample_weight=train.weights)
+        proba = calibrator.predict_proba(rows.logits[held_out])
+        losses[held_out] = -np.log(np.maximum(proba[np.arange(len(proba)), rows.codes[held_out]], SMALLEST))
+    return losses
