@@ -7,6 +7,7 @@ from sklearn.isotonic import IsotonicRegression
 from sksoft._validation import StrOptions, fit_context
 from sksoft.calibration.one_vs_rest import columns_to_calibrate, joined, one_vs_rest
 from sksoft.calibration.score_input import new_logits, scored_rows
+from sksoft.calibration.score_output import most_likely
 
 
 class IsotonicCalibrator(ClassifierMixin, BaseEstimator):
@@ -139,7 +140,7 @@ class IsotonicCalibrator(ClassifierMixin, BaseEstimator):
         return proba
 
     def predict(self, X):
-        """The most probable label after calibration; of equals, the one of the largest score.
+        """The most probable label after calibration; of equals, the first.
 
         Parameters
         ----------
@@ -149,6 +150,4 @@ class IsotonicCalibrator(ClassifierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,)
         """
-        proba, logits = self.predict_proba(X), new_logits(self, X)
-        among = np.where(proba == proba.max(axis=1, keepdims=True), logits, -np.inf)
-        return self.classes_[among.argmax(axis=1)]
+        return most_likely(self.predict_proba(X), self.classes_)

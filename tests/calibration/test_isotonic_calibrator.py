@@ -102,13 +102,6 @@ def test_labels_are_names_and_not_indices(rng, labels):
     np.testing.assert_array_equal(calibrator.predict(scores), ordered[reference.predict(scores)])
 
 
-def test_ties_go_to_the_larger_score():
-    scores = np.array([[2.0, 1.0], [1.0, 2.0]] * 4)
-    calibrator = IsotonicCalibrator().fit(scores, [0, 1, 1, 0] * 2)
-    np.testing.assert_allclose(calibrator.predict_proba(scores), 0.5)
-    np.testing.assert_array_equal(calibrator.predict(scores), scores.argmax(axis=1))
-
-
 def test_exact_zeros_and_scores_of_any_size(rng):
     proba = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.6, 0.4, 0.0], [0.0, 0.5, 0.5]] * 5)
     result = IsotonicCalibrator("proba").fit(proba, [0, 1, 1, 2] * 5).predict_proba(proba)

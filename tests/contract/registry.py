@@ -3,9 +3,11 @@
 from sklearn.linear_model import LogisticRegression
 
 from sksoft import (
+    AdaptiveTemperatureScaler,
     CalibratedSoftmaxClassifier,
     DirichletCalibrator,
     EnsembleTemperatureScaler,
+    GroupTemperatureScaler,
     IdentityCalibrator,
     IsotonicCalibrator,
     MatrixScaler,
@@ -41,6 +43,8 @@ ESTIMATORS = [
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=StructuredMatrixScaler(tol=1e-12)),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=IsotonicCalibrator()),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=VennAbersCalibrator()),
+    CalibratedSoftmaxClassifier(SoftmaxRegression(), method=AdaptiveTemperatureScaler(tol=1e-12)),
+    CalibratedSoftmaxClassifier(SoftmaxRegression(), method=GroupTemperatureScaler()),
 ]
 
 # X is scores: the suite applies inside CalibratedSoftmaxClassifier, and alone as far as not_applicable.py allows.
@@ -54,4 +58,6 @@ CALIBRATORS = [
     StructuredMatrixScaler(),
     IsotonicCalibrator(),
     VennAbersCalibrator(),
+    AdaptiveTemperatureScaler(),
+    GroupTemperatureScaler(),
 ]
