@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sksoft._validation import Interval, StrOptions, fit_context
 from sksoft.calibration.score_input import new_logits, scored_rows
+from sksoft.calibration.score_output import most_likely
 from sksoft.calibration.temperature_scaler import TemperatureScaler
 from sksoft.kernels import rowwise
 from sksoft.kernels.blocks import map_blocks, row_blocks
@@ -175,8 +176,7 @@ class EnsembleTemperatureScaler(ClassifierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,)
         """
-        codes = new_logits(self, X).argmax(axis=1)
-        return self.classes_[codes]
+        return most_likely(new_logits(self, X), self.classes_)
 
 
 def _true_class_proba(logits, codes, temperature) -> np.ndarray:
