@@ -36,8 +36,9 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
     weight_type : {'sampling', 'frequency'}, default='sampling'
         How the standard error reads sample weights: as importance, with n_eff = (Σ s)² / Σ s², or as repetitions, with
         n = Σ s. The temperature itself is the same.
-    tol : float in [0, inf), default=1e-10
-        Stop when the Newton step in log T is at most this.
+    tol : float in [0, inf), default=1e-12
+        What may be left of log T: the search ends with a Newton step of at most its square root, whose error is its
+        square.
     max_iter : int >= 1, default=100
 
     Attributes
@@ -87,7 +88,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def __init__(self, input="logits", *, classes=None, weight_type="sampling", tol=1e-10, max_iter=100):
+    def __init__(self, input="logits", *, classes=None, weight_type="sampling", tol=1e-12, max_iter=100):
         self.input = input
         self.classes = classes
         self.weight_type = weight_type

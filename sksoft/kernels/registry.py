@@ -83,8 +83,8 @@ def kernel(auto_size: int = AUTO_SIZE) -> Callable[[Callable], Kernel]:
     return register
 
 
-def backend_for(size: int) -> Callable:
-    """Decide the backend once for many calls on blocks of a whole of `size` elements.
+def backend_for(size: int, auto_size: int = AUTO_SIZE) -> Callable:
+    """Decide the backend once for many calls on parts of a whole of `size` elements.
 
     Returns
     -------
@@ -93,5 +93,5 @@ def backend_for(size: int) -> Callable:
     """
     backend = get_config()["backend"]
     if backend == "auto":
-        backend = "numba" if size >= AUTO_SIZE else "numpy"
+        backend = "numba" if size >= auto_size else "numpy"
     return lambda: config_context(backend=backend)

@@ -58,7 +58,7 @@ class BestTemperature:
         return self.limit == np.inf or self.solution.stopped_by == "bound"
 
 
-def best_temperature(logits, codes, weights=None, *, tol: float = 1e-10, max_iter: int = 100) -> BestTemperature:
+def best_temperature(logits, codes, weights=None, *, tol: float = 1e-12, max_iter: int = 100) -> BestTemperature:
     """Minimise F by safeguarded Newton steps in log β.
 
     Parameters
@@ -69,7 +69,7 @@ def best_temperature(logits, codes, weights=None, *, tol: float = 1e-10, max_ite
         Column of the true class.
     weights : ndarray (n,), float64, non-negative, not all zero, optional
     tol : float >= 0
-        Stop when the Newton step in log T is at most this.
+        What may be left of log T.
     max_iter : int >= 1
 
     Notes
@@ -102,5 +102,6 @@ def _start(loss: TemperatureLoss) -> float:
     some = keys < np.uint64(2**64 * SKETCH_SHARE)
     if not loss.weights[some].any():
         return BETA_START
-    sketch = TemperatureLoss(loss.scores[some], loss.codes[some], loss.weights[some])
-    return float(np.clip(_search(sketch, SKETCH_TOL, SKETCH_ITER).beta * loss.unit, *BETA_BOUNDS))
+    with loss.backend():  # that of all rows: their compiled code is there
+        sketch = TemperatureLoss(loss.scores[some], loss.codes[some], loss.weights[some])
+        return float(np.clip(_search(sketch, SKETCH_TOL, SKETCH_ITER).beta * loss.unit, *BETA_BOUNDS))

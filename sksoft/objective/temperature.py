@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sksoft.kernels.temperature import row_ranges, temperature_sums
+from sksoft.kernels.registry import backend_for
+from sksoft.kernels.temperature import AUTO_SIZE, row_ranges, temperature_sums
 
 # The unit stays so far from the ends of the numbers that its inverse is one.
 SMALLEST_UNIT = 1e-300
@@ -45,6 +46,7 @@ class TemperatureLoss:
     def __init__(self, scores: np.ndarray, codes: np.ndarray, weights: np.ndarray | None):
         weights = np.ones(len(codes)) if weights is None else weights
         self.scores, self.codes, self.weights = scores, codes, weights / weights.sum()
+        self.backend = backend_for(scores.size, AUTO_SIZE)
         top, bottom, own = row_ranges(scores, codes)
         half_ranges = 0.5 * top - 0.5 * bottom  # a range may be too large for a number
         some = half_ranges[half_ranges > 0.0]

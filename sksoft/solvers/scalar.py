@@ -10,6 +10,8 @@ import numpy as np
 from sksoft.solvers.certificate import Certificate, Solution
 
 OPEN_STEP = np.log(4.0)
+# Of the square root of what may be left: the square of such a step is below it, also times a few dozen.
+STEP_SHARE = 0.1
 
 
 def log_newton(objective, beta: float, *, bounds: tuple[float, float], tol: float, max_iter: int) -> Solution:
@@ -21,7 +23,8 @@ def log_newton(objective, beta: float, *, bounds: tuple[float, float], tol: floa
     beta : float, the start, inside `bounds`
     bounds : (float, float), 0 < low < high
     tol : float >= 0
-        Stop after a Newton step in log β of at most `tol`, or in a bracket as narrow: what is left is its square.
+        What may be left of log β: stop after a Newton step well below √tol, for what is left is about its square, or in
+        a bracket as narrow as `tol`.
     max_iter : int
 
     Returns
@@ -49,7 +52,7 @@ def log_newton(objective, beta: float, *, bounds: tuple[float, float], tol: floa
             break
         # a step of a few roundings of u is as small as one can be, whatever the tolerance
         finest = max(tol, 4.0 * float(np.spacing(abs(u) + 1.0)))
-        n_iter, last = n_iter + 1, abs(step) <= finest or right - left <= finest
+        n_iter, last = n_iter + 1, abs(step) <= STEP_SHARE * np.sqrt(finest) or right - left <= finest
         u = float(np.clip(_next(u, step, left, right), low, high))
     return Solution(
         w=point.w,
