@@ -124,7 +124,7 @@ def calibration_tests(
     seed = seed_of(random_state)
     for place, selected in _groups(predictions, sensitive_features):
         group = predictions.rows(selected)
-        size = _sizes(group, weight_type)
+        size = sizes(group, weight_type)
         enough = size["effective_n"] >= min_group_size
         for label, judged, its_mode in _questions(group, mode, by_class):
             own = options | ({"pos_label": None} if label is not None else {})
@@ -187,7 +187,8 @@ def _nothing() -> CalibrationTest:
     return CalibrationTest(float("nan"), float("nan"))
 
 
-def _sizes(group: Predictions, weight_type: str) -> dict:
+def sizes(group: Predictions, weight_type: str) -> dict:
+    """``n`` rows, or repetitions, and ``effective_n``: (Σw)²/Σw² or repetitions."""
     n_rows, weights = len(group.codes), group.weights
     if weights is None:
         return {"n": n_rows, "effective_n": float(n_rows)}

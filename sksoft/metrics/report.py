@@ -13,7 +13,7 @@ from sksoft.metrics.cox import CoxCalibration, cox_calibration
 from sksoft.metrics.cumulative import cumulative_calibration_error
 from sksoft.metrics.decompositions import brier_decomposition, log_loss_decomposition
 from sksoft.metrics.fairness import group_disparities
-from sksoft.metrics.families_of_tests import ADJUSTMENTS, adjusted, noted
+from sksoft.metrics.families_of_tests import ADJUSTMENTS, adjusted, noted, sizes
 from sksoft.metrics.groups import check_whole, group_calibration, mean_moments
 from sksoft.metrics.hypothesis_tests import METHODS, calibration_test
 from sksoft.metrics.intervals import calibration_error_interval
@@ -186,9 +186,10 @@ def calibration_report(
         options |= {"min_group_size": min_group_size, "confidence_level": confidence_level}
         groups = group_calibration(*data, sensitive_features, **options)
         disparities = group_disparities(*data, sensitive_features, **options)
-    n, effective = _size(predictions, weight_type)
+    classes = tuple(predictions.classes.tolist())
+    size = sizes(predictions, weight_type)
     return CalibrationReport(
-        table[list(COLUMNS)], groups, disparities, n, effective, tuple(predictions.classes.tolist()), confidence_level
+        table[list(COLUMNS)], groups, disparities, classes=classes, confidence_level=confidence_level, **size
     )
 
 
@@ -309,16 +310,6 @@ def _tests(data, predictions: Predictions, tests, options) -> Iterator[_Row]:
                 yield _Row("test", measure, note=said)
             else:
                 yield _Row("test", measure, "statistic", found.statistic, pvalue=found.pvalue, note=note)
-
-
-def _size(predictions: Predictions, weight_type: str) -> tuple[int, float]:
-    weights = predictions.weights
-    if weights is None:
-        return len(predictions.codes), float(len(predictions.codes))
-    if weight_type == "frequency":
-        return int(weights.sum()), float(weights.sum())
-    relative = weights / weights.max()
-    return len(weights), float(relative.sum() ** 2 / (relative @ relative))
 
 
 def _line(row: dict) -> str:
