@@ -159,8 +159,14 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         tags.input_tags.sparse = inner.input_tags.sparse
         tags.input_tags.pairwise = inner.input_tags.pairwise
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
-        tags.classifier_tags.multi_class = inner.classifier_tags is None or inner.classifier_tags.multi_class
+        tags.classifier_tags.multi_class = all(
+            part.classifier_tags is None or part.classifier_tags.multi_class for part in (inner, self._method_tags())
+        )
         return tags
+
+    def _method_tags(self):
+        made = METHODS.get(self.method, TemperatureScaler)() if isinstance(self.method, str) else self.method
+        return get_tags(made)
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, sample_weight=None, **params):

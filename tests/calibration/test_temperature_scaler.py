@@ -4,13 +4,17 @@ import pickle
 
 import numpy as np
 import pytest
+import sklearn
 import skops.io
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
+from sklearn.calibration import _TemperatureScaling
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from sksoft import TemperatureScaler
-from sksoft.metrics import expected_calibration_error, negative_log_likelihood
+from sksoft.metrics import classwise_calibration_error, expected_calibration_error, negative_log_likelihood
+
+sklearn_version = tuple(map(int, sklearn.__version__.split(".")[:3]))
 
 
 @pytest.fixture
@@ -42,6 +46,9 @@ def test_resnet_110_on_cifar_10_as_published(shared_data):
     np.testing.assert_allclose(expected_calibration_error(y, before), 0.047503, atol=1e-6)
     np.testing.assert_allclose(expected_calibration_error(y, after), 0.011321, atol=1e-6)
     np.testing.assert_allclose(scaler.loss_, 0.180504, atol=1e-6)
+    # printed as sums over the classes: .098 and .043
+    np.testing.assert_allclose(10 * classwise_calibration_error(y, before), 0.09829, atol=1e-5)
+    np.testing.assert_allclose(10 * classwise_calibration_error(y, after), 0.04343, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_classes", [2, 4, 30])
@@ -121,6 +128,28 @@ def test_input_is_never_guessed_from_values(rng):
     in_batch = scaler.predict_proba(np.vstack([row, [[9.0, -3.0, 2.0, 0.0]]]))
     np.testing.assert_array_equal(alone[0], in_batch[0])
     np.testing.assert_allclose(alone, softmax(row / scaler.temperature_, axis=1), rtol=1e-13)
+
+
+@pytest.mark.skipif(sklearn_version > (1, 9, 1), reason="written against scikit-learn up to 1.9.1")
+def test_scikit_learn_guesses_the_input_from_the_batch_and_otherwise_agrees(rng):
+    """Its private calibrator: the guess is a bug that this package does not have; its temperature is ours."""
+    scores, y = make(rng)
+    theirs = _TemperatureScaling().fit(scores, y)
+    assert 1.0 / theirs.beta_ == pytest.approx(TemperatureScaler().fit(scores, y).temperature_, rel=1e-7)
+    row = np.array([[0.7, 0.2, 0.1, 0.0]])
+    alone, in_batch = theirs.predict(row), theirs.predict(np.vstack([row, [[9.0, -3.0, 2.0, 0.0]]]))
+    assert np.abs(alone[0] - in_batch[0]).max() > 0.05
+
+
+def test_float32_scores_are_calibrated(shared_data):
+    """netcal 1.4.0 (issue 61) returns float32 predictions as they came: its minimiser sees a flat loss."""
+    data = np.load(shared_data / "calibration" / "cifar10_resnet110_logits.npz")
+    assert data["val_logits"].dtype == np.float32
+    proba = softmax(data["val_logits"], axis=1)
+    for X, given in ((data["val_logits"], "logits"), (proba, "proba")):
+        scaler = TemperatureScaler(input=given).fit(X, data["val_labels"])
+        assert scaler.temperature_ == pytest.approx(2.395, abs=2e-2)
+        assert np.abs(scaler.predict_proba(X) - proba).max() > 0.1
 
 
 def test_exact_zeros_in_probabilities(rng):

@@ -4,6 +4,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sksoft import (
     AdaptiveTemperatureScaler,
+    BinaryScaler,
     CalibratedSoftmaxClassifier,
     DirichletCalibrator,
     EnsembleTemperatureScaler,
@@ -36,6 +37,7 @@ ESTIMATORS = [
     CalibratedSoftmaxClassifier(LogisticRegression(solver="newton-cholesky", tol=1e-10), method=TemperatureScaler()),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=EnsembleTemperatureScaler()),
     CalibratedSoftmaxClassifier(SoftmaxRegression(tol=1e-12)),
+    CalibratedSoftmaxClassifier(SoftmaxRegression(tol=1e-12), method=BinaryScaler()),
     CalibratedSoftmaxClassifier(SoftmaxRegression(tol=1e-12), "structured", ensemble=True),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=VectorScaler(tol=1e-12)),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=MatrixScaler(strength=1.0, tol=1e-12)),
