@@ -64,7 +64,7 @@ def affine_scores(x: np.ndarray, factors: np.ndarray, shifts: np.ndarray) -> np.
     return z
 
 
-def keep_map(calibrator, found: AffineMap, solution: Solution, beta: float) -> None:
+def keep_map(calibrator, found: AffineMap, solution: Solution, beta: float = 1.0) -> None:
     """Set the attributes of a fitted affine calibrator: its map of scores that were multiplied by `beta`, and what is
     proved of it; warn where that is short."""
     calibrator.coef_, calibrator.intercept_ = beta * found.factors, found.shifts

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sksoft._validation import Interval, StrOptions, fit_context
-from sksoft.calibration.affine import Strengths, affine_scores, fit_diagonal, fit_matrix, keep_map, log_proba_of
+from sksoft.calibration.affine import Strengths, affine_scores, fit_diagonal, fit_matrix, keep_map
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.calibration.score_output import decision_scores, most_likely
 from sksoft.kernels import rowwise
@@ -19,7 +19,7 @@ MATRIX_CLASSES = 100
 class StructuredMatrixScaler(ClassifierMixin, BaseEstimator):
     r"""Scale scores by a temperature, and correct them by a matrix that the amount of data keeps small.
 
-    With x = log softmax(z) / T of scores z, T their best temperature, probabilities are
+    With x = log softmax(z / T) of scores z, T their best temperature, probabilities are
 
         p = softmax((I + D + M) x + b),    D diagonal, M zero on the diagonal
 
@@ -50,7 +50,7 @@ class StructuredMatrixScaler(ClassifierMixin, BaseEstimator):
     temperature_ : float
         T; where the best is 0 or ∞ (see :class:`TemperatureScaler`), one that suits the range of the scores.
     coef_ : ndarray of shape (K, K), or (K,) for a vector
-        (I + D + M) / T, or its diagonal: what multiplies log softmax(z).
+        I + D + M, or its diagonal.
     intercept_ : ndarray of shape (K,)
         b.
     objective_ : float
@@ -143,17 +143,15 @@ class StructuredMatrixScaler(ClassifierMixin, BaseEstimator):
         """
         rows = scored_rows(X, y, sample_weight, input=self.input, classes=self.classes, name="StructuredMatrixScaler")
         self.classes_, self.n_features_in_ = rows.classes, len(rows.classes)
-        x = log_proba_of(rows.logits)
-        beta = best_temperature(x, rows.codes, rows.weights).finite_beta
-        x *= beta
+        self.temperature_ = 1.0 / best_temperature(rows.logits, rows.codes, rows.weights).finite_beta
+        x = rowwise.log_softmax_rows(rows.logits, temperature=self.temperature_)
         K = len(rows.classes)
         unit = 2.0 * self.strength * K / rows.weights.sum()
         strengths = Strengths(unit, unit * (K - 1), unit)
         whole = not self.is_vector_for(K)
         fit = fit_matrix if whole else fit_diagonal
         found, solution = fit(x, rows, strengths, offset=x, tol=self.tol, max_iter=self.max_iter)
-        self.temperature_ = 1.0 / beta
-        keep_map(self, found.moved(1.0), solution, beta)
+        keep_map(self, found.moved(1.0), solution)
         return self
 
     def is_vector_for(self, n_classes: int) -> bool:
@@ -212,4 +210,5 @@ class StructuredMatrixScaler(ClassifierMixin, BaseEstimator):
         return most_likely(self._scores(X), self.classes_)
 
     def _scores(self, X) -> np.ndarray:
-        return affine_scores(log_proba_of(new_logits(self, X)), self.coef_, self.intercept_)
+        x = rowwise.log_softmax_rows(new_logits(self, X), temperature=self.temperature_)
+        return affine_scores(x, self.coef_, self.intercept_)
