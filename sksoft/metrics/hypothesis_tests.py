@@ -150,8 +150,8 @@ def calibration_test(
     the others O(nK) (cumulative O(n log n), cox O(nK²)), times B with ``null='resampling'``. The unbiased ``'skce'``
     takes 0.3 s for 1000 rows of 5 classes, and minutes for 10 000: there ``estimator='linear'``. A prediction of
     exactly 0 that comes true is impossible under the null hypothesis: draws never show it.
-    In simulations with 200 and 1000 rows (``benchmarks/calibration_tests.py``) all reject calibrated predictions at level
-    0.05 in 5 % of samples, to Monte-Carlo error; the linear ``'skce'`` in 4.3 %.
+    In simulations with 200 and 1000 rows (``benchmarks/calibration_tests.py``) all reject calibrated predictions at
+    level 0.05 in 5 % of samples, to Monte-Carlo error; the linear ``'skce'`` in 4.3 %.
 
     References
     ----------
