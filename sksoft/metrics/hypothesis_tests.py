@@ -25,12 +25,12 @@ import numpy as np
 from scipy.special import ndtr
 
 from sksoft.kernels import pairs
-from sksoft.metrics.binned_test import binned_test
+from sksoft.metrics.binned_null import binned_test
 from sksoft.metrics.calibration import check_choices
 from sksoft.metrics.cox import cox_statistic, fit_cox
 from sksoft.metrics.cumulative import STATISTICS, cumulative_statistics, ks_p_value, kuiper_p_value
 from sksoft.metrics.events import Event, events
-from sksoft.metrics.kernel_test import kernel_test
+from sksoft.metrics.kernel_null import kernel_test
 from sksoft.metrics.null_labels import monte_carlo_p_value, null_predictions, seed_of, written_out
 from sksoft.metrics.predictions import Predictions, check_predictions
 from sksoft.metrics.spiegelhalter import canonical_statistic, event_statistic
