@@ -17,7 +17,7 @@ BETA_BOUNDS = (1e-9, 1e9)
 # Where the search begins: neural networks and linear models alike are mostly within a factor of 3 of it.
 BETA_START = 8.0
 # Above so many scores a share of the rows says where to begin, to so many digits as it can know.
-SKETCHED, SKETCH_SHARE, SKETCH_TOL, SKETCH_ITER = 1 << 15, 1.0 / 16.0, 1e-2, 50
+SKETCHED, SKETCH_SHARE, SKETCH_TOL, SKETCH_ITER = 1 << 18, 1.0 / 16.0, 1e-2, 50
 
 
 @dataclass(frozen=True)

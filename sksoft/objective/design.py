@@ -31,8 +31,8 @@ SWEEP_BYTES = 1 << 19
 # adds up a gradient as large as w, so they are few, and threads work within.
 DENSE_BYTES, SCORES_SHARE = 2 * BLOCK_BYTES, 0.25
 SPARSE_BYTES = 16 * BLOCK_BYTES
-# Of many classes a block has at least so many rows all the same.
-LEAST_ROWS = 1024
+# Of many classes a block has at least so many rows all the same, and of few it has at least so many bytes.
+LEAST_ROWS, LEAST_BYTES = 1024, 1 << 20
 # Where memory has no room for copies, a block is this share of it, and at least as large as that.
 SCARCE_SHARE, SCARCE_DENSE_BYTES, SCARCE_SPARSE_BYTES = 0.25, 1 << 17, 1 << 21
 # Centres up to so many scales from zero cost a product with X as it stands 5 of its 53 bits.
@@ -232,7 +232,8 @@ class Dense:
         own_bytes = 0 if self._near and not self.cheap_single else 8 * self.shape[1]
         row_bytes = own_bytes + 16 * n_classes
         if self.keep:
-            n_rows = max(LEAST_ROWS, int(SCORES_SHARE * self.X.nbytes / (8 * n_classes)))
+            by_share = int(SCORES_SHARE * self.X.nbytes / (8 * n_classes))
+            n_rows = max(LEAST_ROWS, by_share, LEAST_BYTES // row_bytes)
             return row_blocks(self.shape[0], row_bytes, min(DENSE_BYTES, n_rows * row_bytes))
         scarce = int(np.clip(SCARCE_SHARE * self.memory, SCARCE_DENSE_BYTES, DENSE_BYTES))
         return row_blocks(self.shape[0], row_bytes, scarce)

@@ -46,7 +46,7 @@ def _below(score, top, twice):
 def _of_narrow_rows(scores, codes, weights, beta, twice):
     n = scores.shape[0]
     panel, height = panels.new_panel(scores)
-    top = np.zeros(LANES, scores.dtype)
+    top, own = np.zeros(LANES, scores.dtype), np.zeros(LANES)
     total, first, second = np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
     loss, slope, curvature = 0.0, 0.0, 0.0
     for start in range(0, n, height):
@@ -56,20 +56,38 @@ def _of_narrow_rows(scores, codes, weights, beta, twice):
         first[:] = 0.0
         second[:] = 0.0
         for k in range(panel.shape[0]):
-            column = panel[k]
-            for i in range(LANES):
-                d = _below(column[i], top[i], twice)
-                e = exp(beta * d)
-                total[i] += e
-                first[i] += e * d
-                second[i] += e * d * d
+            _add_column(panel[k], top, beta, twice, total, first, second)
         for i in range(stop - start):
-            code, weight = codes[start + i], weights[start + i]
-            own = _below(scores[start + i, code], top[i], twice)
-            mean = first[i] / total[i]
-            loss += weight * (log(total[i]) - beta * own)
-            slope += weight * (mean - own)
-            curvature += weight * (second[i] / total[i] - mean * mean)
+            own[i] = panel[codes[start + i], i]
+        parts = _of_rows(own, top, twice, weights[start:stop], beta, total, first, second)
+        loss += parts[0]
+        slope += parts[1]
+        curvature += parts[2]
+    return loss, slope, curvature
+
+
+@jit
+def _add_column(column, top, beta, twice, total, first, second):
+    for i in range(LANES):
+        d = _below(column[i], top[i], twice)
+        e = exp(beta * d)
+        product = e * d
+        total[i] += e
+        first[i] += product
+        second[i] += product * d
+
+
+@jit(fastmath=REASSOCIATE)
+def _of_rows(own, top, twice, weights, beta, total, first, second):
+    """The three sums over rows from those within each: in one loop, for divisions and logarithms are most of it."""
+    loss, slope, curvature = 0.0, 0.0, 0.0
+    for i in range(weights.size):
+        d = _below(own[i], top[i], twice)
+        inverse = 1.0 / total[i]
+        mean = first[i] * inverse
+        loss += weights[i] * (log(total[i]) - beta * d)
+        slope += weights[i] * (mean - d)
+        curvature += weights[i] * (second[i] * inverse - mean * mean)
     return loss, slope, curvature
 
 
