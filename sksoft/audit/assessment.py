@@ -1,40 +1,27 @@
 """``audit``: everything this package can say about a set of predictions, measured and judged."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from numbers import Integral
 
 import numpy as np
-import pandas as pd
-from scipy.special import ndtr
 
+from sksoft.audit import calibration_checks, group_checks  # noqa: F401  they register their checks
 from sksoft.audit.checks import CHECKS, Evidence, Limits
 from sksoft.audit.exclusions import Exclusions
 from sksoft.audit.findings import by_urgency
+from sksoft.audit.measuring import Step, measured_frames
 from sksoft.audit.provenance import environment
-from sksoft.audit.recalibration import (
-    cross_fitted_temperature,
-    judged_arrays,
-    recalibration_table,
-)
 from sksoft.audit.report import AuditReport
-from sksoft.audit.scores import decomposition_table, score_table
-from sksoft.audit.weighted import effective_size, mean_estimate
-from sksoft.metrics import group_calibration, reliability_curve
+from sksoft.audit.weighted import effective_size
 from sksoft.metrics.calibration import check_choices
-from sksoft.metrics.cross_fitting import CrossFitted
-from sksoft.metrics.decisions import check_thresholds, decision_gaps, partition_rates
-from sksoft.metrics.events import columns
-from sksoft.metrics.multiplicity import holm
+from sksoft.metrics.decisions import check_thresholds
 from sksoft.metrics.predictions import Predictions, check_predictions
-from sksoft.metrics.sensitive import partition_rows
 
 # Curves of more bins cannot be read, and would fill the page.
 MOST_BINS = 100
-
-Step = Callable[[str], AbstractContextManager]
 
 
 def audit(
@@ -89,7 +76,8 @@ def audit(
     confidence_level : float in (0, 1), default=0.95
         Of all intervals; tests have level 1 minus that.
     recalibrate : bool, default=True
-        Compare with cross-fitted temperature scaling.
+        Compare with cross-fitted temperature scaling, with the calibrator that cross-fitting chooses among several,
+        and with temperatures by group.
     limits : Limits, optional
         From when on a difference matters.
     exclusions : Exclusions, optional
@@ -115,7 +103,8 @@ def audit(
 
     Notes
     -----
-    O(n K log n) time, O(n (K + B/1000)) memory for B resamples. Weights are read as sampling weights throughout.
+    O(n K log n) time, O(n (K + B/1000)) memory for B resamples; choosing a calibrator fits about twenty, six times.
+    Weights are read as sampling weights throughout.
 
     Examples
     --------
@@ -144,7 +133,7 @@ def audit(
         "random_state": int(random_state),
         "limits": asdict(limits),
     }
-    frames = _measured(predictions, sensitive_features, settings, recalibrate, step)
+    frames = measured_frames(predictions, sensitive_features, settings, recalibrate, step)
     if exclusions is not None:
         rows = exclusions.rows.drop(columns="value")  # what stood there may be about a person
         frames |= {
@@ -161,38 +150,6 @@ def audit(
         settings=settings,
         provenance=environment() | {"predictions_sha256": _fingerprint(predictions)} | dict(provenance or {}),
     )
-
-
-def _measured(predictions: Predictions, sensitive_features, settings: dict, recalibrate: bool, step: Step) -> dict:
-    """All frames of the report that come from the predictions; notes the temperatures in the settings."""
-    n_rows = len(predictions.codes) if predictions.kept is None else len(predictions.kept)
-    features = np.zeros(n_rows) if sensitive_features is None else sensitive_features
-    frames: dict[str, pd.DataFrame] = {}
-    recalibrated = None
-    if recalibrate:
-        with step("Cross-fitting a temperature"):
-            recalibrated = cross_fitted_temperature(predictions, seed=settings["random_state"])
-            frames["recalibration"] = recalibration_table(predictions, recalibrated, settings)
-            settings["temperatures"] = recalibrated.temperatures.tolist()
-            settings["temperature_at_bound"] = recalibrated.at_bound
-    with step("Scores and their decomposition"):
-        frames |= _score_frames(predictions, recalibrated, settings)
-    with step("Reliability"):
-        frames |= _reliability_frames(predictions, recalibrated, settings)
-    with step("Groups and intersections"):
-        frames["groups"] = _group_frame(predictions, features, settings, sensitive_features is not None)
-    if sensitive_features is not None:
-        with step("Decision rates"):
-            partition = partition_rows(features, n_rows, predictions.kept)
-            frames["rates"] = partition_rates(
-                predictions, partition, settings["thresholds"], settings["confidence_level"]
-            )
-            frames["gaps"] = decision_gaps(
-                frames["rates"],
-                min_group_size=settings["min_group_size"],
-                confidence_level=settings["confidence_level"],
-            )
-    return frames
 
 
 def _check_parameters(thresholds, n_bins, strategy, confidence_level, random_state) -> Sequence[float]:
@@ -227,90 +184,6 @@ def _judged(y_true, y_proba, sample_weight, labels, pos_label) -> Predictions:
         labels=np.array([negative, positive], dtype=predictions.classes.dtype),
         pos_label=positive,
     )
-
-
-def _score_frames(predictions: Predictions, recalibrated: CrossFitted | None, settings: dict) -> dict:
-    after = None if recalibrated is None else recalibrated.proba
-    return {
-        "scores": score_table(predictions, settings["confidence_level"]),
-        "decomposition": decomposition_table(predictions, after),
-        "classes": class_table(predictions, settings["confidence_level"]),
-    }
-
-
-def class_table(predictions: Predictions, confidence_level: float) -> pd.DataFrame:
-    """How often each class occurs and how often it is predicted on average.
-
-    ``class``, ``n``, ``rate``, ``mean_proba``, ``gap`` = mean_proba − rate with ``gap_low`` and ``gap_high``,
-    ``p_value`` (normal test of gap 0) and ``p_value_holm``. Of two classes the second is the positive one.
-    """
-    proba = columns(predictions)
-    rows = []
-    for k, label in enumerate(predictions.classes):
-        hits = predictions.codes == k
-        gap = mean_estimate(proba[:, k] - hits, predictions.weights, confidence_level)
-        sd = mean_estimate(proba[:, k] - hits, predictions.weights, 2 * ndtr(1.0) - 1)
-        spread = (sd.high - sd.low) / 2
-        p = 2 * ndtr(-abs(gap.value) / spread) if spread > 0 else (np.nan if gap.value else 1.0)
-        means = predictions.mean(hits), predictions.mean(proba[:, k])
-        rows.append((str(label), int(hits.sum()), *means, gap.value, gap.low, gap.high, p))
-    names = ["class", "n", "rate", "mean_proba", "gap", "gap_low", "gap_high", "p_value"]
-    table = pd.DataFrame(rows, columns=names)
-    if predictions.is_binary:  # one question asked twice
-        return table.assign(p_value_holm=table["p_value"])
-    return table.assign(p_value_holm=holm(table["p_value"]))
-
-
-def _reliability_frames(predictions: Predictions, recalibrated: CrossFitted | None, settings: dict) -> dict:
-    def curve(mode, proba=None):
-        codes, proba, labels = judged_arrays(predictions, proba)
-        return reliability_curve(
-            codes,
-            proba,
-            labels=labels,
-            mode=mode,
-            sample_weight=predictions.weights,
-            **{name: settings[name] for name in ("n_bins", "strategy", "confidence_level")},
-        )
-
-    frames = {"reliability": curve("auto")}
-    if predictions.is_binary:
-        frames["reliability_top_label"] = curve("confidence")
-    else:
-        by_class = curve("classwise")
-        frames["reliability_by_class"] = by_class.assign(
-            **{"class": [str(predictions.classes[k]) for k in by_class["class"]]}
-        )
-    if recalibrated is not None:
-        frames["reliability_after"] = curve("auto", recalibrated.proba)
-    return frames
-
-
-def _group_frame(predictions: Predictions, features, settings: dict, named: bool) -> pd.DataFrame:
-    codes, proba, labels = judged_arrays(predictions)
-    weights, kept = predictions.weights, predictions.kept
-    if kept is not None and weights is not None:  # features still have the rows of weight zero
-        codes, weights = _with_blanks(codes, kept, 0), _with_blanks(weights, kept, 0.0)
-        proba = _with_blanks(proba, kept, 1 / len(labels))
-    frame = group_calibration(
-        codes,
-        proba,
-        features,
-        labels=labels,
-        sample_weight=weights,
-        random_state=settings["random_state"],
-        **{
-            name: settings[name] for name in ("n_bins", "strategy", "min_group_size", "n_resamples", "confidence_level")
-        },
-    )
-    return frame if named else frame[frame["level"] == "overall"].reset_index(drop=True)
-
-
-def _with_blanks(values: np.ndarray, kept: np.ndarray, blank) -> np.ndarray:
-    """`values` at the rows that were kept, `blank` at the others."""
-    full = np.full((len(kept), *values.shape[1:]), blank, dtype=values.dtype)
-    full[kept] = values
-    return full
 
 
 def _summary(predictions: Predictions, exclusions: Exclusions | None) -> dict:

@@ -16,7 +16,7 @@ from sksoft.audit.markup import Markup, joined, tag
 BLUE, VERMILION, GREY, LIGHT, INK = "#0072B2", "#D55E00", "#6B7280", "#E5E7EB", "#1F2933"
 ROW = 22
 LABELS = 200
-STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def _ticks(panel: Panel) -> np.ndarray:
     known = np.concatenate([np.asarray(values, dtype=np.float64) for values in series])
     known = np.append(known[np.isfinite(known)], [0.0] if panel.marker is None else [0.0, panel.marker])
     low, high = known.min(), max(known.max(), known.min() + 1e-3)
-    step = next((s for s in STEPS if (high - low) / s <= 5), 0.25)
+    step = next((s for s in STEPS if (high - low) / s <= 5), (high - low) / 4)
     first, last = np.floor(low / step + 1e-9), np.ceil(high / step - 1e-9)
     return np.arange(first, last + 1) * step
 

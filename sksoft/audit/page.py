@@ -4,7 +4,7 @@ import base64
 import hashlib
 from importlib.resources import files
 
-from sksoft.audit import group_sections, sections
+from sksoft.audit import calibration_sections, group_sections, multicalibration_sections, sections
 from sksoft.audit.findings import FLAGGED, INSUFFICIENT, NOT_APPLICABLE, OUTCOMES, PASSED
 from sksoft.audit.formatting import count, number, percent
 from sksoft.audit.markup import Column, Markup, joined, table, tag
@@ -15,9 +15,14 @@ SECTIONS = {
     "data": "Data",
     "scores": "Proper scores",
     "reliability": "Reliability",
+    "errors": "Calibration errors",
+    "tests": "Tests of calibration",
     "groups": "Groups and intersections",
+    "multicalibration": "Multicalibration and disparities",
     "decisions": "Decision rates",
     "recalibration": "Before and after recalibration",
+    "calibrators": "Choice of a calibrator",
+    "temperatures": "Temperatures of groups",
     "provenance": "How this report was made",
     "limits": "What this report cannot say",
 }
@@ -43,9 +48,14 @@ def render(report: AuditReport) -> str:
         "data": sections.data(report),
         "scores": sections.scores(report),
         "reliability": sections.reliability(report),
+        "errors": calibration_sections.errors(report),
+        "tests": calibration_sections.tests(report),
         "groups": group_sections.groups(report),
+        "multicalibration": multicalibration_sections.multicalibration(report),
         "decisions": group_sections.decisions(report),
         "recalibration": sections.recalibration(report),
+        "calibrators": calibration_sections.calibrators(report),
+        "temperatures": multicalibration_sections.temperatures(report),
         "provenance": _provenance(report),
         "limits": _limits(report),
     }
@@ -171,6 +181,8 @@ def _limits(report: AuditReport) -> Markup:
         "table: for calibration by group over all groups and intersections (Westfall and Young), elsewhere by Holm.",
         "Calibration errors are sums over bins and depend on the bins; debiased ones have the part removed that "
         "noise adds. Neither is a proper score: predicting the base rates has no calibration error.",
+        "No row has a part in choosing or fitting what it is recalibrated by; the choice recommended is that "
+        "of all rows, and new data may want another.",
         "A test that does not reject does not show that groups are equal. Where data are few, the outcome is "
         "“insufficient evidence”.",
         "The lowest and the highest rate of a gap were chosen because they are lowest and highest, so its interval "

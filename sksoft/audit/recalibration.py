@@ -38,8 +38,8 @@ def random_folds(codes: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
     return folds
 
 
-def recalibration_table(predictions: Predictions, after: CrossFitted, settings: dict) -> pd.DataFrame:
-    """Scores before and after recalibration.
+def recalibration_table(predictions: Predictions, after: np.ndarray, settings: dict) -> pd.DataFrame:
+    """Scores before and after recalibration, `after` being probabilities (n, K) of rows not fitted to.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def recalibration_table(predictions: Predictions, after: CrossFitted, settings: 
     rows = []
     truth = np.arange(len(predictions.codes)), predictions.codes
     for score, loss in (("log-loss", _log_loss), ("Brier score", _brier)):
-        before, later = loss(columns(predictions), truth), loss(after.proba, truth)
+        before, later = loss(columns(predictions), truth), loss(after, truth)
         if predictions.is_binary and score == "Brier score":
             before, later = before / 2, later / 2
         with np.errstate(invalid="ignore"):
@@ -58,7 +58,7 @@ def recalibration_table(predictions: Predictions, after: CrossFitted, settings: 
         means = predictions.mean(before), predictions.mean(later)
         rows.append((score, *means, gain.value, gain.low, gain.high))
     for name, debias in (("calibration error", False), ("calibration error, debiased", True)):
-        first, second = (_error(predictions, proba, settings, debias) for proba in (None, after.proba))
+        first, second = (_error(predictions, proba, settings, debias) for proba in (None, after))
         rows.append((name, first, second, first - second, np.nan, np.nan))
     return pd.DataFrame(rows, columns=["score", "before", "after", "gain", "gain_low", "gain_high"])
 

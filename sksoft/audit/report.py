@@ -29,11 +29,14 @@ class AuditReport:
     findings : list of Finding
         Flagged ones first, the most severe on top.
     frames : dict of str -> DataFrame
-        ``scores``, ``decomposition``, ``classes``, ``reliability``, ``groups`` (its first row is all rows) and, where
-        they apply, ``reliability_top_label``, ``reliability_by_class``, ``reliability_after``, ``rates``, ``gaps``,
-        ``recalibration``, ``exclusions``, ``excluded_rows``, ``exclusions_by_group``.
+        ``scores``, ``decomposition``, ``classes``, ``reliability``, ``calibration_errors``, ``calibration_slope``,
+        ``calibration_tests``, ``groups`` (its first row is all rows) and, where they apply, ``class_tests``,
+        ``reliability_top_label``, ``reliability_by_class``, ``reliability_after``, ``recalibration``, ``calibrators``,
+        ``recalibration_chosen``, ``reliability_chosen_before``, ``reliability_chosen_after``, ``multicalibration``,
+        ``disparities``, ``group_temperatures``, ``group_temperature_gains``, ``rates``, ``gaps``, ``exclusions``,
+        ``excluded_rows``, ``exclusions_by_group``.
     settings : dict
-        The parameters of the audit, and the temperatures of the folds.
+        The parameters of the audit, the temperatures of the folds, and the calibrator recommended.
     provenance : dict of str -> str
         Versions, time, hashes.
 

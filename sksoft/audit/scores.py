@@ -1,9 +1,9 @@
 """Proper scores with intervals, and what they consist of.
 
 For one class against the rest the decomposition is by isotonic regression, which makes all terms >= 0; the Brier score
-of several classes is the sum over classes, so its terms are, too. For the log-loss of several classes it is by the
-cross-fitted temperature: its miscalibration is a lower bound and may be negative. What the terms are is said in
-:mod:`sksoft.metrics.decompositions`.
+of several classes is the sum over classes, so its terms are, too. Whole vectors of several classes are recalibrated by
+the cross-fitted temperature, for both scores: their miscalibration is a lower bound and may be negative. What the terms
+are is said in :mod:`sksoft.metrics.decompositions`.
 """
 
 import numpy as np
@@ -65,7 +65,7 @@ def decomposition_table(predictions: Predictions, recalibrated: np.ndarray | Non
     ----------
     predictions : Predictions
     recalibrated : ndarray (n, K), optional
-        Cross-fitted probabilities, for the log-loss of more than two classes.
+        Cross-fitted probabilities, of more than two classes.
 
     Returns
     -------
@@ -81,8 +81,9 @@ def decomposition_table(predictions: Predictions, recalibrated: np.ndarray | Non
             terms = corp_decomposition("brier", predictions)
             found.append(("Brier score", terms, "isotonic regression of each class"))
         if recalibrated is not None:
-            terms = recalibrated_decomposition("log_loss", predictions, recalibrated)
-            found.append(("log-loss", terms, "cross-fitted temperature"))
+            for name, score in (("Brier score", "brier"), ("log-loss", "log_loss")):
+                terms = recalibrated_decomposition(score, predictions, recalibrated)
+                found.append((name, terms, "cross-fitted temperature"))
     names = ["score", "value", "miscalibration", "discrimination", "uncertainty", "method"]
     rows = [
         (name, terms.score, terms.miscalibration, terms.discrimination, terms.uncertainty, method)

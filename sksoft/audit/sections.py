@@ -227,7 +227,7 @@ def _bins_table(title: str, curve: pd.DataFrame, most: int = MOST_ROWS) -> Marku
 
 
 def recalibration(report: AuditReport) -> Markup:
-    """Scores before and after cross-fitted temperature scaling."""
+    """Before and after one cross-fitted temperature."""
     frame = report.frames.get("recalibration")
     if frame is None:
         return joined([])
@@ -239,6 +239,12 @@ def recalibration(report: AuditReport) -> Markup:
     )
     if report.settings["temperature_at_bound"]:
         about += " At least one temperature ran into its bound: the best would be zero or infinite."
+    curves = report.frames["reliability"], report.frames["reliability_after"]
+    return joined([tag("p", about), before_and_after(frame, curves, report.summary["positive_class"])])
+
+
+def before_and_after(frame: pd.DataFrame, curves: tuple[pd.DataFrame, pd.DataFrame], positive: str | None) -> Markup:
+    """Scores before and after, both reliability curves in one figure, and the bins of the second."""
     rows = [
         [
             r["score"],
@@ -250,13 +256,11 @@ def recalibration(report: AuditReport) -> Markup:
         for _, r in frame.iterrows()
     ]
     columns = text_columns("Score") + number_columns("Before", "After", "Gain", "Paired interval")
-    positive = report.summary["positive_class"]
     axes = ("mean confidence", "accuracy")
     if positive is not None:
         axes = f"mean probability of {shortened(positive, 24)}", f"observed rate of {shortened(positive, 24)}"
-    curves = report.frames["reliability"], report.frames["reliability_after"]
     picture = figures.figure(
         figures.reliability(curves[0], *axes, after=curves[1]), "Before (● with intervals) and after (□)."
     )
     table_after = _bins_table("After recalibration", curves[1])
-    return joined([tag("p", about), table("Before and after.", columns, rows), picture, table_after])
+    return joined([table("Before and after.", columns, rows), picture, table_after])

@@ -5,8 +5,6 @@ import pandas as pd
 import pytest
 
 from sksoft.audit import audit
-from sksoft.audit.assessment import class_table
-from sksoft.metrics.predictions import check_predictions
 
 
 def test_two_columns_are_judged_as_their_positive_class(calibrated, report):
@@ -61,19 +59,6 @@ def test_labels_of_any_type(calibrated, labels):
     report = audit(y, calibrated["y_proba"], labels=labels, n_resamples=0)
     assert report.summary["positive_class"] == str(labels[1])
     assert report.frames["classes"]["n"].tolist() == [(~positive).sum(), positive.sum()]
-
-
-def test_class_table_by_hand():
-    table = class_table(check_predictions(["a", "b", "b", "b"], [0.4, 0.8, 0.6, 0.6], pos_label="b"), 0.95).set_index(
-        "class"
-    )
-    assert table.loc["b", ["n", "rate"]].tolist() == [3, 0.75]
-    assert table.loc["b", "mean_proba"] == pytest.approx(0.6)
-    assert table.loc["b", "gap"] == pytest.approx(-0.15)
-    residuals = np.array([0.4, -0.2, -0.4, -0.4])
-    half = 1.959964 * residuals.std(ddof=1) / 2
-    assert table.loc["b", "gap_low"] == pytest.approx(-0.15 - half, abs=1e-6)
-    assert table["p_value"].nunique() == 1
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_finds_the_temperature_and_gains():
     predictions = check_predictions(*sharpened(6000, 2.5))
     after = cross_fitted_temperature(predictions)
     np.testing.assert_allclose(after.temperatures, 2.5, rtol=0.1)
-    table = recalibration_table(predictions, after, SETTINGS).set_index("score")
+    table = recalibration_table(predictions, after.proba, SETTINGS).set_index("score")
     np.testing.assert_allclose(table["gain"], table["before"] - table["after"], atol=1e-12)
     assert (table["gain"] > 0).all()
     assert (table.loc[["log-loss", "Brier score"], "gain_low"] > 0).all()
@@ -41,7 +41,7 @@ def test_finds_the_temperature_and_gains():
 def test_no_gain_where_calibrated():
     predictions = check_predictions(*sharpened(6000, 1.0))
     row = (
-        recalibration_table(predictions, cross_fitted_temperature(predictions), SETTINGS)
+        recalibration_table(predictions, cross_fitted_temperature(predictions).proba, SETTINGS)
         .set_index("score")
         .loc["log-loss"]
     )
