@@ -79,10 +79,71 @@ def distance_histogram(points, weights, *, kind, low, high, n_cells):
     return table
 
 
+@kernel(auto_size=AUTO_SIZE)
+def smoothed_rows(points, values, *, kind, bandwidth):
+    """``Σ_{j≠i} k(x_i, x_j) v_j`` for every row i.
+
+    Parameters
+    ----------
+    points : IN ndarray (n, K) float64
+        Rows x_i.
+    values : IN ndarray (n, M) float64
+        Rows v_i.
+    kind, bandwidth
+        As in :func:`kernel_form`.
+
+    Returns
+    -------
+    sums : ndarray (n, M) float64
+    """
+    sums = np.zeros_like(values)
+    for rows in _tiles(len(points)):
+        similarity = above_diagonal(points, rows, kind, bandwidth)
+        sums[rows] += similarity @ values[rows.start :]
+        sums[rows.start :] += similarity.T @ values[rows]
+    return sums
+
+
+@kernel(auto_size=AUTO_SIZE)
+def same_label_forms(points, weights, codes, *, kind, bandwidth):
+    """``Σ_{i<j} w_i w_j k(x_i, x_j) 1{y_ib = y_jb}`` for every column b of the labels.
+
+    Parameters
+    ----------
+    points : IN ndarray (n, K) float64
+        Rows x_i.
+    weights : IN ndarray (n,) float64
+    codes : IN ndarray (n, B) int32, non-negative
+        B sets of labels.
+    kind, bandwidth
+        As in :func:`kernel_form`.
+
+    Returns
+    -------
+    totals : ndarray (B,) float64
+    """
+    totals = np.zeros(codes.shape[1])
+    for rows in _tiles(len(points)):
+        similarity = above_diagonal(points, rows, kind, bandwidth)
+        similarity *= np.outer(weights[rows], weights[rows.start :])
+        for label in range(codes.max(initial=-1) + 1):
+            left, right = codes[rows] == label, (codes[rows.start :] == label).astype(np.float64)
+            totals += np.einsum("ib,ib->b", left, similarity @ right)
+    return totals
+
+
 def similarities(points, rows, kind, bandwidth):
     """k(x_i, x_j) of `rows` (a slice) to the rows from the first of them on, (rows, n − first)."""
     distances = _distances(points, rows, kind)
     return np.exp(-distances / bandwidth if kind != "gaussian" else -0.5 * (distances / bandwidth) ** 2)
+
+
+def above_diagonal(points, rows, kind, bandwidth):
+    """:func:`similarities` of the pairs i < j, 0 elsewhere."""
+    similarity = similarities(points, rows, kind, bandwidth)
+    size = rows.stop - rows.start
+    similarity[:, :size] = np.triu(similarity[:, :size], 1)
+    return similarity
 
 
 def _tiles(n_rows):

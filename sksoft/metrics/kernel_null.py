@@ -1,13 +1,20 @@
 """Is the squared kernel calibration error larger than that of calibrated predictions?
 
 The unbiased estimator is a degenerate U-statistic under the null hypothesis: its limit is a weighted sum of χ² that
-depends on the predictions. Instead of the limit, labels are drawn from the predictions, which is exact; a draw costs
-one product of the kernel with its residuals. The mean of the linear estimator's independent terms h, of weight m, is
+depends on the predictions. Instead of the limit, labels are drawn from the predictions, which is exact. For whole
+vectors ``r_iᵀ r_j = 1{y_i = y_j} − p_i[y_j] − p_j[y_i] + p_iᵀ p_j``: with ``S_i = Σ_{j≠i} w_j k_ij p_j`` once for all,
+
+    Σ_{i<j} w_i w_j k_ij r_iᵀ r_j = Σ_{i<j} w_i w_j k_ij 1{y_i = y_j} − Σ_i w_i S_i[y_i] + ½ Σ_i w_i p_iᵀ S_i
+
+and a draw costs one comparison of labels a pair, whatever the number of classes. For one event a draw costs one product
+of the kernel with its residuals. The mean of the linear estimator's independent terms h, of weight m, is
 asymptotically normal: ``z = Σ m h / (Σ m² (h − h̄)²)^½`` ([1]_, corollary 1), large against the null hypothesis.
 
 .. [1] D. Widmann, F. Lindsten, D. Zachariah, "Calibration tests in multi-class classification: a unifying framework",
    NeurIPS 2019.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 from scipy.special import ndtr
@@ -19,7 +26,7 @@ from sksoft.metrics.kernel_error import linear_terms, median_distance
 from sksoft.metrics.null_labels import monte_carlo_p_value, null_labels, written_out
 from sksoft.metrics.predictions import Predictions
 
-# A tile of the kernel, and residuals of some draws.
+# A tile of the kernel, and labels and residuals of some draws.
 TILE_BYTES, LABEL_BYTES = 8 << 20, 64 << 20
 
 
@@ -44,27 +51,30 @@ def kernel_test(predictions: Predictions, mode: str, options: dict, seed: int, n
     weights = np.ones(len(predictions.codes)) if predictions.weights is None else predictions.weights
     weights = weights / weights.max()
     n_pairs = (weights.sum() ** 2 - weights @ weights) / 2
-    units = []
+    kind, units = options["kernel"], []
     for share, points, columns_of_residuals in _units(predictions, mode, options["pos_label"]):
         bandwidth = options["bandwidth"]
         if bandwidth == "median":
-            bandwidth = median_distance(points, options["kernel"], weights)
-        units.append((share / n_pairs, points, columns_of_residuals, float(bandwidth)))
+            bandwidth = median_distance(points, kind, weights)
+        if len(columns_of_residuals) > 1:
+            units.append((share / n_pairs, _vector_forms(points, weights, kind, float(bandwidth))))
+        else:
+            units.append((share / n_pairs, _event_forms(points, columns_of_residuals[0], weights, kind, bandwidth)))
     totals = np.zeros(n_resamples + 1)
     for block, drawn in _label_blocks(predictions, seed, n_resamples):
-        for share, points, columns_of_residuals, bandwidth in units:
-            residuals = [column(drawn) * weights[:, None] for column in columns_of_residuals]
-            totals[block] += share * _forms(points, residuals, options["kernel"], bandwidth)
+        for share, forms in units:
+            totals[block] += share * forms(drawn)
     return float(totals[0]), monte_carlo_p_value(float(totals[0]), totals[1:])
 
 
 def _label_blocks(predictions: Predictions, seed: int, n_resamples: int):
-    """Places and codes (n, b), some columns at a time: those that were seen, then drawn ones."""
-    labels, n_classes = null_labels(predictions.proba, seed), 2 if predictions.is_binary else predictions.proba.shape[1]
-    row_bytes = 8 * len(predictions.codes) * n_classes
-    for block in row_blocks(n_resamples + 1, row_bytes, LABEL_BYTES):
-        drawn = [labels.draw(b - 1) if b else predictions.codes for b in range(block.start, block.stop)]
-        yield block, np.stack(drawn, axis=1)
+    """Places and codes (n, b) int32, some columns at a time: those that were seen, then drawn ones."""
+    labels = null_labels(predictions.proba, seed)
+    for block in row_blocks(n_resamples + 1, 16 * len(predictions.codes), LABEL_BYTES):
+        drawn = np.empty((len(predictions.codes), block.stop - block.start), dtype=np.int32)
+        for column, b in enumerate(range(block.start, block.stop)):
+            drawn[:, column] = labels.draw(b - 1) if b else predictions.codes
+        yield block, drawn
 
 
 def _units(predictions: Predictions, mode: str, pos_label):
@@ -95,16 +105,31 @@ def _is_positive(predictions: Predictions, pos_label) -> np.ndarray:
     return np.asarray(predictions.classes == pos_label)
 
 
-def _forms(points, residuals, kind, bandwidth) -> np.ndarray:
-    """``Σ_{i<j} k(x_i, x_j) Σ_c r_ic r_jc`` for every column of the residuals, each (n, B)."""
-    totals = np.zeros(residuals[0].shape[1])
-    for rows in row_blocks(len(points), 8 * len(points), TILE_BYTES):
-        near = pairs.similarities(points, rows, kind, bandwidth)
-        size = rows.stop - rows.start
-        near[:, :size] = np.triu(near[:, :size], 1)
-        for column in residuals:
-            totals += np.einsum("ib,ib->b", column[rows], near @ column[rows.start :])
-    return totals
+def _vector_forms(proba, weights, kind, bandwidth) -> Callable[[np.ndarray], np.ndarray]:
+    """``Σ_{i<j} w_i w_j k(p_i, p_j) r_iᵀ r_j`` as a function of codes (n, B): (B,)."""
+    smoothed = pairs.smoothed_rows(proba, weights[:, None] * proba, kind=kind, bandwidth=bandwidth)
+    smoothed *= weights[:, None]
+    constant = 0.5 * float(np.einsum("ik,ik->", proba, smoothed))
+
+    def forms(codes):
+        same = pairs.same_label_forms(proba, weights, codes, kind=kind, bandwidth=bandwidth)
+        return same - np.take_along_axis(smoothed, codes, axis=1).sum(axis=0) + constant
+
+    return forms
+
+
+def _event_forms(points, residuals_of, weights, kind, bandwidth) -> Callable[[np.ndarray], np.ndarray]:
+    """``Σ_{i<j} w_i w_j k(x_i, x_j) r_i r_j`` as a function of codes (n, B): (B,)."""
+
+    def forms(codes):
+        residuals = residuals_of(codes) * weights[:, None]
+        totals = np.zeros(codes.shape[1])
+        for rows in row_blocks(len(points), 8 * len(points), TILE_BYTES):
+            near = pairs.above_diagonal(points, rows, kind, float(bandwidth))
+            totals += np.einsum("ib,ib->b", residuals[rows], near @ residuals[rows.start :])
+        return totals
+
+    return forms
 
 
 def _linear_test(predictions: Predictions, mode: str, options: dict) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from sksoft.kernels.blocks import map_blocks, row_blocks
 
 # Rows whose distances to one row are computed together, along the vector units.
 TILE = 256
+LABEL_TILE = 64
 
 
 @pairs.kernel_form.implement("numba")
@@ -36,6 +37,38 @@ def distance_histogram(points, weights, *, kind, low, high, n_cells):
     tiles = _tiles(len(points))
     # A table takes as much as its tile of points: few of them, and the same few for any number of threads.
     return sum(map_blocks(work, [tiles[i::16] for i in range(min(16, len(tiles)))]))
+
+
+@pairs.smoothed_rows.implement("numba")
+def smoothed_rows(points, values, *, kind, bandwidth):
+    code, bandwidth = pairs.KINDS.index(kind), float(bandwidth)
+    points, values = _read_only(points), _read_only(values)
+    sums = np.zeros(values.shape)
+    tiles = _tiles(len(points))
+    columns = [_columns(points, tile) for tile in tiles]
+
+    def work(rows):
+        for tile, others in zip(tiles, columns):
+            _smooth(points, values, others, rows.start, rows.stop, tile.start, code, bandwidth, sums)
+
+    map_blocks(work, tiles)  # each writes rows of its own
+    return sums
+
+
+@pairs.same_label_forms.implement("numba")
+def same_label_forms(points, weights, codes, *, kind, bandwidth):
+    code, bandwidth = pairs.KINDS.index(kind), float(bandwidth)
+    points, weights = _read_only(points), _read_only(weights)
+    codes = np.ascontiguousarray(codes, dtype=np.int32).view()
+    codes.flags.writeable = False
+
+    def work(tile):
+        totals = np.zeros(codes.shape[1])
+        _add_same(points, weights, codes, _columns(points, tile), tile.start, code, bandwidth, totals)
+        return totals
+
+    # Labels of a tile stay in the second cache.
+    return sum(map_blocks(work, row_blocks(len(points), 1, LABEL_TILE)))
 
 
 def _read_only(array):
@@ -85,6 +118,15 @@ def _distances(row, columns, first, code, distances):
 
 
 @jit(fastmath=REASSOCIATE)
+def _similarities(row, columns, first, code, bandwidth, near):
+    """near[t] = k(row, column t), from the columns `first` on."""
+    _distances(row, columns, first, code, near)
+    for t in range(first, columns.shape[1]):
+        scaled = near[t] / bandwidth
+        near[t] = exp(-0.5 * scaled * scaled if code == 2 else -scaled)
+
+
+@jit(fastmath=REASSOCIATE)
 def _products(row, columns, first, products):
     """products[t] of `row` with the columns from `first` on."""
     stop = columns.shape[1]
@@ -109,14 +151,60 @@ def _form(points, residuals, columns, residual_columns, start, code, bandwidth):
     total = 0.0
     for i in range(start + n_columns - 1):
         first = max(i - start + 1, 0)
-        _distances(points[i], columns, first, code, distances)
+        _similarities(points[i], columns, first, code, bandwidth, distances)
         _products(residuals[i], residual_columns, first, products)
         row_total = 0.0
         for t in range(first, n_columns):
-            scaled = distances[t] / bandwidth
-            row_total += exp(-0.5 * scaled * scaled if code == 2 else -scaled) * products[t]
+            row_total += distances[t] * products[t]
         total += row_total
     return total
+
+
+@jit(fastmath=REASSOCIATE)
+def _smooth(points, values, columns, first_row, stop_row, start, code, bandwidth, sums):
+    """Add to `sums` of these rows what the columns of the tile that begins at `start` give."""
+    n_columns = columns.shape[1]
+    near = np.empty(n_columns)
+    for i in range(first_row, stop_row):
+        _similarities(points[i], columns, 0, code, bandwidth, near)
+        if start <= i < start + n_columns:
+            near[i - start] = 0.0
+        for t in range(n_columns):
+            for m in range(values.shape[1]):
+                sums[i, m] += near[t] * values[start + t, m]
+
+
+@jit(fastmath=REASSOCIATE)
+def _add_same(points, weights, codes, columns, start, code, bandwidth, totals):
+    """Add the pairs of the columns j of the tile and the rows i < j whose labels are the same to `totals` (B,)."""
+    n_columns = columns.shape[1]
+    near = np.empty(n_columns)
+    for i in range(start + n_columns - 1):
+        first = max(i - start + 1, 0)
+        _similarities(points[i], columns, first, code, bandwidth, near)
+        for t in range(first, n_columns):
+            near[t] *= weights[i] * weights[start + t]
+        _add_where_same(codes[i], codes, start, first, near, totals)
+
+
+@jit(fastmath=REASSOCIATE)
+def _add_where_same(labels, codes, start, first, near, totals):
+    """Add near[t] to totals[b] where labels[b] is codes[start + t, b]: four t at once, for one store of the total."""
+    n_columns, n_sets = len(near), len(totals)
+    t = first
+    while t + 4 <= n_columns:
+        w, x, y, z = near[t], near[t + 1], near[t + 2], near[t + 3]
+        j = start + t
+        for b in range(n_sets):
+            label = labels[b]
+            pair = (w if label == codes[j, b] else 0.0) + (x if label == codes[j + 1, b] else 0.0)
+            pair += (y if label == codes[j + 2, b] else 0.0) + (z if label == codes[j + 3, b] else 0.0)
+            totals[b] += pair
+        t += 4
+    while t < n_columns:
+        for b in range(n_sets):
+            totals[b] += near[t] if labels[b] == codes[start + t, b] else 0.0
+        t += 1
 
 
 @jit(fastmath=REASSOCIATE)

@@ -28,6 +28,23 @@ def histogram(n_rows, n_columns, kind, low=0.0, high=1.5):
     return build
 
 
+def smoothing(n_rows, n_columns, kind, n_values=3):
+    def build(_):
+        points, residuals, _ = rows(n_rows, n_columns)
+        return (points, residuals[:, :n_values].copy()), {"kind": kind, "bandwidth": 0.7}
+
+    return build
+
+
+def labels(n_rows, n_columns, kind, n_sets=7):
+    def build(_):
+        points, _, weights = rows(n_rows, n_columns)
+        codes = np.random.default_rng(1).integers(0, n_columns, (n_rows, n_sets)).astype(np.int32)
+        return (points, weights, codes), {"kind": kind, "bandwidth": 0.7}
+
+    return build
+
+
 # Sums of many terms of both signs.
 LOOSE = {"rtol": {"float64": 1e-10, "float32": 1e-10}, "atol": {"float64": 1e-10, "float32": 1e-10}}
 
@@ -43,5 +60,16 @@ CASES = {
         Case("a part of the distances", histogram(600, 5, "total_variation", 0.31, 0.77), **LOOSE),
         Case("one column", histogram(300, 1, "laplacian"), **LOOSE),
         Case("one row", histogram(1, 3, "gaussian"), **LOOSE),
+    ],
+    "smoothed_rows": [
+        *(Case(f"{kind}", smoothing(600, 5, kind), **LOOSE) for kind in ("total_variation", "laplacian", "gaussian")),
+        Case("one column", smoothing(300, 1, "laplacian", 1), **LOOSE),
+        Case("one row", smoothing(1, 3, "gaussian"), **LOOSE),
+    ],
+    "same_label_forms": [
+        *(Case(f"{kind}", labels(600, 5, kind), **LOOSE) for kind in ("total_variation", "laplacian", "gaussian")),
+        Case("one column", labels(300, 1, "laplacian"), **LOOSE),
+        Case("one row", labels(1, 3, "gaussian"), **LOOSE),
+        Case("many classes and sets", labels(67, 90, "total_variation", 300), **LOOSE),
     ],
 }
