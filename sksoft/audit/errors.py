@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from sksoft.audit.hypotheses import sampled
+from sksoft.audit.hypotheses import KERNEL, sampled
 from sksoft.metrics import (
     bootstrap_interval,
     calibration_error_interval,
@@ -25,9 +25,12 @@ from sksoft.metrics.families_of_tests import noted
 from sksoft.metrics.intervals import MetricInterval
 from sksoft.metrics.predictions import Predictions
 from sksoft.metrics.resampling import error_interval
+from sksoft.metrics.smooth import residual_grid, smooth_error
 
 # Draws for the interval of an error that has to be computed anew for each, and rows beyond which there is none.
 MOST_DRAWS, MOST_ROWS_DRAWN = 199, 200_000
+# Cells of the grid for draws of the smooth error: for an interval it may be 1e-5 off.
+CELLS_DRAWN = 1 << 10
 ANEW: dict[str, tuple[Callable, dict]] = {
     "smooth": (smooth_calibration_error, {}),
     "cumulative (Kolmogorov–Smirnov)": (cumulative_calibration_error, {"statistic": "ks"}),
@@ -67,7 +70,7 @@ def error_table(predictions: Predictions, overall: pd.Series, tests: pd.DataFram
     for name, (metric, options) in ANEW.items():
         found, note = _drawn_anew(event, metric, options, float(p_values[ITS_TEST[name]]), settings)
         rows.append((name, "probability", *found, note))
-    rows.append(("kernel, squared (SKCE)", "probability²", *_kernel(predictions, settings["random_state"])))
+    rows.append(("kernel, squared (SKCE)", "probability²", *_kernel(predictions, tests, settings["random_state"])))
     return pd.DataFrame(rows, columns=["error", "unit", "value", "low", "high", "note"])
 
 
@@ -119,20 +122,27 @@ def _root_mean_square(event: Predictions, settings: dict) -> tuple[float, float,
     return interval.estimate, low, high
 
 
+def _coarse_smooth_error(hits, scores, *, sample_weight=None, labels=None) -> float:
+    """The smooth calibration error of rows with `hits` 0 and 1 on a coarser grid."""
+    total = len(hits) if sample_weight is None else sample_weight.sum()
+    return smooth_error(residual_grid(scores, hits, n_cells=CELLS_DRAWN, weights=sample_weight) / total)
+
+
 def _drawn_anew(event: Predictions, metric: Callable, options: dict, p_value: float, settings: dict):
     """Value and ends of the interval, and why there is none."""
-    values: list[float] = []
-
-    def recorded(y_true, y_proba, **more) -> float:
-        values.append(metric(y_true, y_proba, **more))
-        return values[-1]
-
     n_draws = min(settings["n_resamples"], MOST_DRAWS)
     common = {"labels": event.classes} | options
+    value = metric(event.codes, event.proba, sample_weight=event.weights, **common)
     if n_draws < 2 or len(event.codes) > MOST_ROWS_DRAWN or len(event.codes) < 2 or np.isnan(p_value):
-        value = metric(event.codes, event.proba, sample_weight=event.weights, **common)
         said = f"no interval beyond {MOST_ROWS_DRAWN:,} rows" if len(event.codes) > MOST_ROWS_DRAWN else ""
         return MetricInterval(value, float("nan"), float("nan")), said
+    values: list[float] = []
+    drawn = _coarse_smooth_error if metric is smooth_calibration_error else metric
+
+    def recorded(y_true, y_proba, **more) -> float:
+        values.append(drawn(y_true, y_proba, **more))
+        return values[-1]
+
     bootstrap_interval(
         recorded,
         event.codes,
@@ -142,19 +152,19 @@ def _drawn_anew(event: Predictions, metric: Callable, options: dict, p_value: fl
         random_state=settings["random_state"],
         **common,
     )
-    estimate, replicates = np.array(values[0]), np.array(values[1:])
-    low, high = error_interval(estimate, replicates, p_value, settings["confidence_level"])
-    return MetricInterval(values[0], float(low), float(high)), ""
+    low, high = error_interval(np.array(value), np.array(values[1:]), p_value, settings["confidence_level"])
+    return MetricInterval(value, float(low), float(high)), ""
 
 
-def _kernel(predictions: Predictions, seed: int) -> tuple[float, float, float, str]:
-    """Unbiased estimate, which has no interval, and a note."""
+def _kernel(predictions: Predictions, tests: pd.DataFrame, seed: int) -> tuple[float, float, float, str]:
+    """Unbiased estimate, which has no interval and is the statistic of its test, and a note."""
     sample, unknown = sampled(predictions, seed), float("nan")
+    value = float(tests.set_index("test").loc[KERNEL, "statistic"])
     labels = np.arange(2 if sample.is_binary else sample.proba.shape[1])
-    value, note = noted(
-        lambda: kernel_calibration_error(sample.codes, sample.proba, labels=labels, sample_weight=sample.weights),
-        unknown,
-    )
+    note = ""
+    if np.isnan(value):  # no draws, no test
+        options = {"labels": labels, "sample_weight": sample.weights}
+        value, note = noted(lambda: kernel_calibration_error(sample.codes, sample.proba, **options), unknown)
     if len(sample.codes) < len(predictions.codes):
         note = f"a random sample of {len(sample.codes):,} rows"
     return value, unknown, unknown, note

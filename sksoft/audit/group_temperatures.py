@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
 from sksoft.audit.recalibration import random_folds
 from sksoft.audit.weighted import mean_estimate
@@ -50,15 +51,23 @@ def group_temperature_tables(
             table, gain = _of_feature(predictions, level, level.members[partition.codes], settings)
             tables.append(table)
             gains.append(gain)
-    return pd.concat(tables, ignore_index=True), pd.DataFrame(gains, columns=GAINS)
+    tables = [table for table in tables if len(table)]
+    table = pd.concat(tables, ignore_index=True) if tables else _empty()
+    return table, pd.DataFrame(gains, columns=GAINS)
+
+
+def _empty() -> pd.DataFrame:
+    """A table without groups, whose numbers are numbers all the same."""
+    texts = ("feature", "group", "verdict")
+    return pd.DataFrame({name: pd.Series(dtype=object if name in texts else np.float64) for name in TABLE})
 
 
 def _of_feature(predictions: Predictions, level: Level, groups: np.ndarray, settings: dict):
     weights = _weights(predictions)
     unknown = float("nan")
-    gain = {"feature": level.feature, "groups": len(level.groups), "note": ""}
+    gain = dict.fromkeys(GAINS, unknown) | {"feature": level.feature, "groups": len(level.groups), "note": ""}
     if len(level.groups) > MOST_GROUPS:
-        return pd.DataFrame(columns=TABLE), gain | {"note": f"more than {MOST_GROUPS} groups"}
+        return _empty(), gain | {"note": f"more than {MOST_GROUPS} groups"}
     logits, codes = log_proba(columns(predictions)), predictions.codes
     scaler = _fitted(logits, codes, weights, groups)
     table = scaler.temperatures_.drop(columns=["group", "n"])
@@ -116,6 +125,4 @@ def _weights(predictions: Predictions) -> np.ndarray:
 
 
 def _normal_width(settings: dict) -> float:
-    from scipy.special import ndtri
-
     return float(ndtri(0.5 + settings["confidence_level"] / 2))

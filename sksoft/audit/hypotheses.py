@@ -15,6 +15,7 @@ from sksoft.metrics.multiplicity import holm
 from sksoft.metrics.predictions import Predictions
 from sksoft.metrics.report import MOST_CELLS_IN_PAIRS
 
+KERNEL = "kernel error (SKCE)"
 # name -> options of `calibration_test`; those in DRAWN need resamples.
 TESTS = {
     "binned error (bootstrap)": {"method": "bootstrap"},
@@ -23,7 +24,7 @@ TESTS = {
     "cumulative (Kuiper)": {"method": "cumulative", "statistic": "kuiper"},
     "Brier score (Spiegelhalter)": {"method": "spiegelhalter"},
     "slope and intercept (Cox)": {"method": "cox"},
-    "kernel error (SKCE)": {"method": "skce"},
+    KERNEL: {"method": "skce"},
 }
 DRAWN = ("bootstrap", "skce")
 FEW = "insufficient evidence"

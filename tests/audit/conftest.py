@@ -71,3 +71,31 @@ def write_csv(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def settings():
+    """Settings of an audit with few draws, as what it measures is given them."""
+    return {
+        "n_bins": 15,
+        "strategy": "uniform",
+        "min_group_size": 50,
+        "n_resamples": 99,
+        "confidence_level": 0.95,
+        "random_state": 0,
+        "limits": {"class_rows": 50},
+    }
+
+
+@pytest.fixture(scope="session")
+def draws():
+    """Function that gives n labels drawn from probabilities, and these to a power that makes them too sharp."""
+
+    def draw(n, seed=0, power=1.0, n_classes=3):
+        rng = np.random.default_rng(seed)
+        proba = rng.dirichlet(np.ones(n_classes), n)
+        y = (rng.uniform(size=(n, 1)) > proba.cumsum(axis=1)).sum(axis=1)
+        sharper = proba**power
+        return y, sharper / sharper.sum(axis=1, keepdims=True)
+
+    return draw

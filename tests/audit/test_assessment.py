@@ -35,7 +35,9 @@ def test_zero_weight_is_removal(multiclass, multiclass_report):
     kept = multiclass["sample_weight"] > 0
     removed = audit(**{name: values[kept] for name, values in multiclass.items()}, n_resamples=0)
     assert multiclass_report.summary["rows"] == kept.sum()
-    for name in ("scores", "decomposition", "classes", "reliability", "rates", "gaps", "recalibration"):
+    for name in ("scores", "decomposition", "classes", "reliability", "rates", "gaps", "recalibration", "class_tests"):
+        pd.testing.assert_frame_equal(multiclass_report.frames[name], removed.frames[name])
+    for name in ("recalibration_chosen", "calibrators", "group_temperatures", "calibration_slope"):
         pd.testing.assert_frame_equal(multiclass_report.frames[name], removed.frames[name])
     points = ["group", "n", "accuracy", "ece", "ece_debiased", "gap"]
     pd.testing.assert_frame_equal(multiclass_report.frames["groups"][points], removed.frames["groups"][points])
@@ -101,7 +103,7 @@ def test_steps_are_told(calibrated):
         yield
 
     audit(**calibrated, n_resamples=0, step=step)
-    assert told[-2:] == ["Groups and intersections", "Decision rates"]
+    assert told[-2:] == ["Temperatures of groups", "Decision rates"]
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,11 @@ Y = (RNG.uniform(size=N) < P).astype(int)
 SEX = RNG.choice(["F", "M"], N)
 
 
+QUICK = {"n_resamples": 0, "recalibrate": False}
+
+
 def outcomes(y=Y, p=P, **options):
-    report = audit(y, p, **{"n_resamples": 199, **options})
+    report = audit(y, p, **{"n_resamples": 99, **options})
     return {f.code: (f.outcome, f.severity) for f in report.findings}
 
 
@@ -60,24 +63,24 @@ def test_without_groups_their_checks_do_not_apply():
 
 def test_rows_left_out():
     even = exclusions(N + 20, [("F", 2000, 10, 1.0), ("M", 2020, 10, 1.0)])
-    found = outcomes(exclusions=even)
+    found = outcomes(exclusions=even, **QUICK)
     assert (found["SKS001"][0], found["SKS002"][0]) == ("passed", "passed")
     uneven = exclusions(N + 100, [("F", 2000, 99, 1e-9), ("M", 2100, 1, 1e-9)])
-    found = outcomes(exclusions=uneven)
+    found = outcomes(exclusions=uneven, **QUICK)
     assert (found["SKS001"], found["SKS002"]) == (("flagged", "medium"), ("flagged", "high"))
-    assert outcomes(exclusions=exclusions(N + 900, [("F", 4900, 900, 1.0)]))["SKS001"] == ("flagged", "high")
+    assert outcomes(exclusions=exclusions(N + 900, [("F", 4900, 900, 1.0)]), **QUICK)["SKS001"] == ("flagged", "high")
 
 
 def test_rare_class_is_insufficient_evidence():
-    assert outcomes(np.r_[np.zeros(3990), np.ones(10)], np.full(N, 0.0025))["SKS003"] == (
+    assert outcomes(np.r_[np.zeros(3990), np.ones(10)], np.full(N, 0.0025), **QUICK)["SKS003"] == (
         "insufficient evidence",
         "none",
     )
 
 
 def test_concentrated_weights():
-    assert outcomes(sample_weight=np.ones(N))["SKS004"][0] == "passed"
-    assert outcomes(sample_weight=np.r_[np.full(50, 1000.0), np.ones(N - 50)])["SKS004"] == ("flagged", "low")
+    assert outcomes(sample_weight=np.ones(N), **QUICK)["SKS004"][0] == "passed"
+    assert outcomes(sample_weight=np.r_[np.full(50, 1000.0), np.ones(N - 50)], **QUICK)["SKS004"] == ("flagged", "low")
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3])
@@ -86,14 +89,14 @@ def test_impossible_truth(columns):
     row = np.flatnonzero(Y == 1)[0]
     p[row] = 0.0
     proba = [p, np.column_stack([1 - p, p]), np.column_stack([1 - p, p, np.zeros(N)])][columns - 1]
-    found = outcomes(Y, proba, labels=[0, 1, 2][: max(columns, 2)])
+    found = outcomes(Y, proba, labels=[0, 1, 2][: max(columns, 2)], n_resamples=0)
     assert found["SKS101"] == ("flagged", "high")
     assert found["SKS204"][0] == "not applicable"
 
 
 def test_worse_than_base_rates():
-    assert outcomes(Y, 1 - P)["SKS102"] == ("flagged", "high")
-    assert outcomes(Y, np.full(N, Y.mean()))["SKS102"][0] == "insufficient evidence"
+    assert outcomes(Y, 1 - P, **QUICK)["SKS102"] == ("flagged", "high")
+    assert outcomes(Y, np.full(N, Y.mean()), **QUICK)["SKS102"][0] == "insufficient evidence"
 
 
 def test_miscalibrated_and_over_confident():
@@ -119,7 +122,7 @@ def test_one_group_miscalibrated():
 
 def test_small_groups_are_not_judged():
     group = np.array(["rare"] * 20 + ["common"] * (N - 20))
-    found = outcomes(sensitive_features=group)
+    found = outcomes(sensitive_features=group, **QUICK)
     assert found["SKS303"] == ("insufficient evidence", "none")
     assert found["SKS401"][0] == "insufficient evidence"
 
@@ -127,10 +130,10 @@ def test_small_groups_are_not_judged():
 def test_decision_gaps():
     group = np.where(np.arange(N) % 2 == 0, "A", "B")
     p = np.where(group == "A", P, P * 0.5)
-    found = outcomes(Y, p, sensitive_features=group)
+    found = outcomes(Y, p, sensitive_features=group, **QUICK)
     assert found["SKS401"] == ("flagged", "high")
     assert found["SKS402"] == ("flagged", "high")
-    generous = outcomes(Y, p, sensitive_features=group, limits=Limits(rate_gap=0.99, selection_ratio=0.0))
+    generous = outcomes(Y, p, sensitive_features=group, limits=Limits(rate_gap=0.99, selection_ratio=0.0), **QUICK)
     assert (generous["SKS401"][0], generous["SKS402"][0]) == ("passed", "passed")
 
 
@@ -146,7 +149,7 @@ def test_gaps_that_are_large_and_not_clear_do_not_pass():
     rng = np.random.default_rng(1)
     p = rng.uniform(0.02, 0.98, size=900)
     y = (rng.uniform(size=900) < p).astype(int)
-    report = audit(y, p, sensitive_features=np.arange(900) % 15, n_resamples=199)
+    report = audit(y, p, sensitive_features=np.arange(900) % 15, n_resamples=199, recalibrate=False)
     groups = report.frames["groups"].iloc[1:]
     assert groups["gap"].abs().max() > 0.02
     assert groups["ece_debiased"].max() > 0.02
@@ -156,7 +159,7 @@ def test_gaps_that_are_large_and_not_clear_do_not_pass():
     # Calibrated predictions of many rows pass, in every group.
     p = np.repeat([0.25, 0.75], 40_000)
     y = (np.arange(80_000) % 4 < np.repeat([1, 3], 40_000)).astype(int)
-    report = audit(y, p, sensitive_features=np.arange(80_000) // 8 % 2, n_resamples=49)
+    report = audit(y, p, sensitive_features=np.arange(80_000) // 8 % 2, n_resamples=49, recalibrate=False)
     for code in ("SKS203", "SKS301", "SKS302"):
         assert report.finding(code).outcome == "passed"
 

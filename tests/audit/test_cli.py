@@ -281,7 +281,7 @@ def test_error_of_the_program_is_one_line_too(run, write_csv, monkeypatch, predi
     def fail(*args, **kwargs):
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr("sksoft.audit.assessment.score_table", fail)
+    monkeypatch.setattr("sksoft.audit.measuring.score_table", fail)
     code, err, output = run(write_csv(prediction_rows(60)))
     assert code == 3
     assert "internal error, ZeroDivisionError: by nothing" in err
