@@ -14,7 +14,7 @@ def tests_of_calibration(evidence: Evidence) -> Outcome:
     """Do predictions pass the tests of being calibrated, each of which looks from another side?"""
     low, medium, _ = evidence.limits.calibration
     threshold = (
-        f"no test with Holm-adjusted p <= {evidence.alpha:g}, or debiased calibration errors below {low:g}; and errors "
+        f"no test with Holm-adjusted p ≤ {evidence.alpha:g}, or debiased calibration errors below {low:g}; and errors "
         f"of {medium:g} ruled out"
     )
     tests = evidence.frames["calibration_tests"]

@@ -6,6 +6,7 @@ import pandas as pd
 from sksoft.audit.calibrator_choice import IDENTITY
 from sksoft.audit.formatting import NOTHING, count, interval, number, p_value, percent, shortened, signed, three_digits
 from sksoft.audit.group_sections import VERDICTS
+from sksoft.audit.hypotheses import KERNEL
 from sksoft.audit.markup import Markup, joined, table, tag
 from sksoft.audit.report import AuditReport
 from sksoft.audit.sections import before_and_after
@@ -89,7 +90,7 @@ def tests(report: AuditReport) -> Markup:
             r["test"],
             r["judges"],
             count(r["n"]),
-            number(r["statistic"]),
+            number(r["statistic"], 6 if r["test"] == KERNEL else 4),
             p_value(r["p_value"]),
             p_value(r["p_value_holm"]),
             r["note"] or NOTHING,

@@ -21,8 +21,9 @@ from sksoft.metrics.logits import log_proba
 from sksoft.metrics.predictions import Predictions
 
 IDENTITY = "identity"
-# Scores (rows times classes) beyond which halves have to do as folds, and beyond which a sample of the rows does.
-MANY_SCORES, MOST_SCORES = 1 << 18, 1 << 22
+# Scores (rows times classes) beyond which halves have to do as folds, and beyond which a sample of the rows does, of at
+# least so many.
+MANY_SCORES, MOST_SCORES, FEWEST_ROWS = 1 << 18, 1 << 20, 5_000
 N_FOLDS, FEWEST_FOLDS = 5, 2
 
 
@@ -60,7 +61,7 @@ def choose_calibrator(predictions: Predictions, *, seed: int = 0) -> CalibratorC
     """
     rng = np.random.default_rng(seed)
     n_columns = 2 if predictions.is_binary else predictions.proba.shape[1]
-    most = MOST_SCORES // n_columns
+    most = max(MOST_SCORES // n_columns, FEWEST_ROWS)
     if len(predictions.codes) > most:
         predictions = predictions.rows(np.sort(rng.choice(len(predictions.codes), size=most, replace=False)))
     rows = _scored(predictions)

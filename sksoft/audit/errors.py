@@ -27,8 +27,9 @@ from sksoft.metrics.predictions import Predictions
 from sksoft.metrics.resampling import error_interval
 from sksoft.metrics.smooth import residual_grid, smooth_error
 
-# Draws for the interval of an error that has to be computed anew for each, and rows beyond which there is none.
-MOST_DRAWS, MOST_ROWS_DRAWN = 199, 200_000
+# Draws for the interval of an error that has to be computed anew for each: this many, or fewer so that draws times rows
+# stay within bounds; with too few of them there is no interval.
+MOST_DRAWS, FEWEST_DRAWS, MOST_ROWS_DRAWN = 199, 40, 10_000_000
 # Cells of the grid for draws of the smooth error: for an interval it may be 1e-5 off.
 CELLS_DRAWN = 1 << 10
 ANEW: dict[str, tuple[Callable, dict]] = {
@@ -130,12 +131,14 @@ def _coarse_smooth_error(hits, scores, *, sample_weight=None, labels=None) -> fl
 
 def _drawn_anew(event: Predictions, metric: Callable, options: dict, p_value: float, settings: dict):
     """Value and ends of the interval, and why there is none."""
-    n_draws = min(settings["n_resamples"], MOST_DRAWS)
+    n_rows = len(event.codes)
+    n_draws = min(settings["n_resamples"], MOST_DRAWS, MOST_ROWS_DRAWN // n_rows)
     common = {"labels": event.classes} | options
     value = metric(event.codes, event.proba, sample_weight=event.weights, **common)
-    if n_draws < 2 or len(event.codes) > MOST_ROWS_DRAWN or len(event.codes) < 2 or np.isnan(p_value):
-        said = f"no interval beyond {MOST_ROWS_DRAWN:,} rows" if len(event.codes) > MOST_ROWS_DRAWN else ""
-        return MetricInterval(value, float("nan"), float("nan")), said
+    if n_draws < min(settings["n_resamples"], FEWEST_DRAWS):
+        return MetricInterval(value, float("nan"), float("nan")), f"no interval of {n_rows:,} rows"
+    if n_draws < 2 or n_rows < 2 or np.isnan(p_value):
+        return MetricInterval(value, float("nan"), float("nan")), ""
     values: list[float] = []
     drawn = _coarse_smooth_error if metric is smooth_calibration_error else metric
 

@@ -52,7 +52,7 @@ def multicalibration(evidence: Evidence) -> Outcome:
     worst = (table if clear.empty else clear).loc[lambda found: [found["error_debiased"].idxmax()]].iloc[0]
     group = "all rows" if worst["level"] == "overall" else names([worst["group"]])
     said = (
-        f"{count(len(clear))} of {count(len(table))}, all rows and groups; largest {group}: error "
+        f"{count(len(clear))} of {count(len(table))} (all rows and the groups); largest {group}: error "
         f"{number(worst['error'])}, less noise {number(worst['error_debiased'])}, adjusted "
         f"{equals_p(worst['p_value_adjusted'])}"
     )

@@ -61,6 +61,7 @@ def test_weights_are_shares_whatever_their_unit(draws):
 
 def test_very_many_rows_are_sampled(monkeypatch, draws):
     monkeypatch.setattr(calibrator_choice, "MOST_SCORES", 900)
+    monkeypatch.setattr(calibrator_choice, "FEWEST_ROWS", 200)
     choice = choose_calibrator(check_predictions(*draws(1000, power=2.0)))
     assert choice.proba.shape == choice.judged.proba.shape == (300, 3)
 
