@@ -13,8 +13,9 @@ from sksoft.calibration.one_vs_rest import log_odds_of_second
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.solvers.logistic import bounded_logistic
 
-# A column that varies by less than this share of another is that other's rounding.
-FLAT = 1e-8
+# A column that varies by less than this share of another is that other's rounding; one that varies by less than this
+# at all is constant, for its inverse must be a number.
+FLAT, CONSTANT = 1e-8, 1e-305
 
 
 class BinaryScaler(ClassifierMixin, BaseEstimator):
@@ -150,8 +151,11 @@ class BinaryScaler(ClassifierMixin, BaseEstimator):
         columns = _columns(self.form, z) @ basis
         centres = np.average(columns, axis=0, weights=rows.weights)
         columns -= centres
-        units = np.sqrt(np.average(columns**2, axis=0, weights=rows.weights))
+        units = np.abs(columns).max(axis=0)
         columns /= units
+        spreads = np.sqrt(np.average(columns**2, axis=0, weights=rows.weights))
+        columns /= spreads
+        units *= spreads
         targets = _targets(rows.codes, rows.weights, self.smooth_targets)
         solution = bounded_logistic(
             np.column_stack([columns, np.ones(len(z))]),
@@ -242,7 +246,9 @@ def _basis(form: str, z) -> tuple[np.ndarray, np.ndarray]:
     """Which combinations of the parameters the scores tell apart, (1 or 2, m), and the bounds of these."""
     n_coef = 1 if form == "platt" else 2
     spreads = np.ptp(_columns(form, z), axis=0)
-    if not spreads.any():
+    if form == "quadratic":
+        spreads[1] /= max(np.abs(z).max(), CONSTANT)  # in units of the scores, whatever these are
+    if not spreads.max() > CONSTANT:
         basis = np.empty((n_coef, 0))
     elif n_coef == 2 and (len(np.unique(z)) == 2 or spreads.min() < FLAT * spreads.max()):
         basis = np.array([[1.0], [1.0 if form == "beta" else 0.0]])

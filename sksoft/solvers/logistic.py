@@ -54,21 +54,23 @@ def bounded_logistic(X, targets, weights, lower, *, tol: float, max_iter: int) -
     Returns
     -------
     solution : Solution
-        ``stopped_by`` is ``'bound'`` where F itself is within `tol` of the targets' entropy, which no model can beat:
-        the rows are separated, w grows for ever, and F has no minimum. The gap is at most F less that entropy.
+        The gap is at most F less the targets' entropy, which no model can beat. ``stopped_by`` is ``'bound'`` where
+        that is within `tol` and some targets are 0 or 1: the rows are separated, w grows for ever, and F has no
+        minimum.
 
     Notes
     -----
     O(n p²) time per iteration, O(n p) memory.
     """
     loss = _Loss(X, targets, weights / weights.sum())
+    endless = bool(((targets == 0.0) | (targets == 1.0)).any())  # such a target is met by an infinite η alone
     w = np.zeros(X.shape[1])
     value, gradient, hessian = loss.at(w)
     gap, decrement = loss.gap(w, value, gradient, hessian, lower)
     n_iter = 0
     stopped_by: Reason = "max_iter"
     while n_iter < max_iter:
-        if value - loss.floor <= tol:
+        if endless and value - loss.floor <= tol:
             stopped_by = "bound"
             break
         last = gap <= tol
@@ -88,7 +90,7 @@ def bounded_logistic(X, targets, weights, lower, *, tol: float, max_iter: int) -
         w=w,
         value=value,
         gradient_norm=float(np.abs(_pushing(w, gradient, lower)).max(initial=0.0)),
-        certificate=Certificate("gap", min(gap, value - loss.floor)),
+        certificate=Certificate("gap", min(gap, max(value - loss.floor, 0.0) + ROUNDING)),
         n_iter=n_iter,
         n_products=0,
         converged=bool(stopped_by == "tolerance" or gap <= tol),

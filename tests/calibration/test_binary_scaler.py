@@ -229,3 +229,20 @@ def test_errors():
         BinaryScaler().fit(np.column_stack([z, z, z]), np.arange(300) % 3)
     with pytest.raises(ValueError, match="The 'form' parameter of BinaryScaler must be a str among"):
         BinaryScaler("isotonic").fit(z, y)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_labels_of_one_kind_are_a_minimum_and_not_separated(form):
+    """Every smoothed target is then the same, and a = b = 0 meets it."""
+    z = np.arange(5.0)
+    scaler = BinaryScaler(form, classes=[0, 1]).fit(z, np.ones(5))  # no warning
+    assert scaler.converged_
+    np.testing.assert_allclose(scaler.predict_proba(z)[:, 1], 6 / 7, rtol=1e-12)
+
+
+@pytest.mark.parametrize("form", ["platt", "quadratic"])
+def test_size_of_scores_does_not_matter(form):
+    z, y, _ = sample()
+    reference = BinaryScaler(form).fit(z, y).predict_proba(z)
+    for size in (1e-100, 1e-9, 1e9, 1e60):
+        np.testing.assert_allclose(BinaryScaler(form).fit(size * z, y).predict_proba(size * z), reference, rtol=1e-9)

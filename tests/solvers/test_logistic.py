@@ -83,3 +83,13 @@ def test_rows_that_cannot_be_told_apart_meet_the_mean(problem):
     _, t, s = problem
     solution = bounded_logistic(np.ones((40, 1)), t, s, np.array([FREE]), tol=1e-12, max_iter=100)
     np.testing.assert_allclose(expit(solution.w[0]), np.average(t, weights=s), rtol=1e-13)
+
+
+def test_soft_targets_that_are_met_exactly_are_a_minimum():
+    """Their entropy is reached at finite parameters: nothing separates them, and nothing grows for ever."""
+    X = np.column_stack([np.tile([-1.0, 1.0], 10), np.ones(20)])
+    targets = np.tile([0.2, 0.7], 10)
+    solution = bounded_logistic(X, targets, np.ones(20), np.array([FREE, FREE]), tol=1e-10, max_iter=100)
+    assert solution.stopped_by == "tolerance"
+    np.testing.assert_allclose(expit(X @ solution.w), targets, rtol=1e-8)
+    assert 0.0 <= solution.certificate.gap < 1e-10
