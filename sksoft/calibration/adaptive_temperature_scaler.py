@@ -140,7 +140,7 @@ class AdaptiveTemperatureScaler(ClassifierMixin, BaseEstimator):
         self.classes_, self.n_features_in_ = rows.classes, len(rows.classes)
         constant = TemperatureScaler(classes=np.arange(self.n_features_in_))
         constant.fit(rows.logits, rows.codes, rows.weights)
-        self._lowest = LOWEST * constant.temperature_
+        self._lowest = max(LOWEST * constant.temperature_, float(np.finfo(np.float64).tiny))
         h = _log_relative_entropy(rows.logits)
         centre = float(np.average(h, weights=rows.weights))
         some = np.ptp(h) > SAME * max(-centre, 1.0)
@@ -257,7 +257,8 @@ class _Loss:
 
     def at(self, w) -> tuple[float, np.ndarray, np.ndarray]:
         """Value, gradient (2,), Hessian (2, 2). O(n K)."""
-        u = w[0] * self.x + w[1]
+        with np.errstate(over="ignore"):  # scores near the end of the numbers want temperatures beyond it
+            u = w[0] * self.x + w[1]
         t, slope = np.logaddexp(0.0, u), expit(u)
         bend = slope * (1.0 - slope)
         at_bound = t <= self.lowest

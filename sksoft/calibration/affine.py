@@ -33,6 +33,11 @@ from sksoft.solvers.certificate import Solution
 
 # The ridge on what has no other: it keeps a map finite where scores separate a class, and proves a gap.
 LEAST_STRENGTH = 2e-6
+# Scores count as this large at most, so that their multiples are numbers; of float32 they are turned into float64 from
+# some size on. Those that a map is fitted to, in units of their temperature, count as less: e^−LARGEST is zero, and
+# squares must be numbers in float32 too.
+FARTHEST, LARGEST = 1e50, 1e8
+LARGE = {np.dtype(np.float64): FARTHEST, np.dtype(np.float32): LARGEST}
 
 
 @dataclass(frozen=True)
@@ -83,14 +88,32 @@ def keep_map(calibrator, found: AffineMap, solution: Solution, beta: float = 1.0
         )
 
 
-def log_proba_of(logits: np.ndarray) -> np.ndarray:
-    """log softmax of rows: scores that a shift of a row does not change."""
-    return rowwise.log_softmax_rows(logits)
+def log_proba_of(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """log softmax(z / T) of rows, no less than −1e50: scores that a shift of a row does not change."""
+    x = rowwise.log_softmax_rows(logits, temperature=temperature)
+    if x.min() >= -LARGE[x.dtype]:
+        return x
+    return np.maximum(rowwise.log_softmax_rows(logits.astype(np.float64), temperature=temperature), -FARTHEST)
 
 
 def centred(logits: np.ndarray) -> np.ndarray:
-    """Rows less their mean: a shift of a row says nothing, so it must not change what follows."""
-    return logits - logits.mean(axis=1, keepdims=True)
+    """Rows less their mean: a shift of a row says nothing, so it must not change what follows.
+
+    Scores beyond ±1e50 count as that.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        z = logits - logits.mean(axis=1, keepdims=True)
+    # a row's largest is at most K − 1 times its smallest in size; a mean that is no number fails here too
+    if not z.min() >= -LARGE[z.dtype] / logits.shape[1]:
+        z = np.clip(logits.astype(np.float64), -FARTHEST, FARTHEST)
+        z -= z.mean(axis=1, keepdims=True)
+    return z
+
+
+def bounded(x: np.ndarray) -> np.ndarray:
+    """Scaled scores x to fit a map to, in place: no larger than 1e8."""
+    # a row's largest is at most K − 1 times its smallest in size
+    return x if x.min() >= -LARGEST / x.shape[1] else np.clip(x, -LARGEST, LARGEST, out=x)
 
 
 def fit_diagonal(
@@ -159,7 +182,7 @@ def _solve(design, scores, penalty, rows: ScoredRows, offset, w, tol, max_iter) 
 def _parallel(a, b):
     """a b / (a + b), the ridge on a difference; 0 where one of both is free."""
     total = a + b
-    return np.divide(a * b, total, out=np.zeros_like(total), where=total > 0.0)
+    return a * np.divide(b, total, out=np.zeros_like(total), where=total > 0.0)
 
 
 def _split(difference: np.ndarray, strengths: Strengths) -> np.ndarray:

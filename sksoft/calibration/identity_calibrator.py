@@ -4,7 +4,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sksoft._validation import StrOptions, fit_context
 from sksoft.calibration.score_input import new_logits, scored_rows
-from sksoft.calibration.score_output import decision_scores, most_likely
+from sksoft.calibration.score_output import below_largest, decision_scores, most_likely
 from sksoft.kernels import rowwise
 
 
@@ -80,8 +80,7 @@ class IdentityCalibrator(ClassifierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n, K), or (n,) for two classes: the score of ``classes_[1]`` less the other's
         """
-        logits = new_logits(self, X)
-        return decision_scores(logits - logits.max(axis=1, keepdims=True))
+        return decision_scores(below_largest(new_logits(self, X)))
 
     def predict_proba(self, X):
         """Softmax of the scores.

@@ -5,13 +5,14 @@ R(V, b) = λ Σ_kj V_kj² / K² + μ Σ b_k² / K                        'ridge'
 """
 
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 
 from sksoft.calibration.affine import LEAST_STRENGTH, AffineMap, Strengths, affine_scores, fit_matrix
 from sksoft.calibration.score_input import ScoredRows
 from sksoft.kernels import rowwise
-from sksoft.metrics.folds import splits
+from sksoft.metrics.folds import content_folds, splits
 from sksoft.solvers.certificate import Solution
 
 # From strong to weak, each fit starting from the one before.
@@ -59,13 +60,26 @@ class PenalisedMatrix:
         )
         return way.moved(1.0), solution
 
+    def _folds(self, cv) -> list:
+        """Rows to fit to and rows held out. A class may have one row, or none to fit to: the penalty bears that."""
+        rows = self.rows
+        if not isinstance(cv, Integral):
+            everything = np.arange(len(rows.codes))
+            return splits(cv, self.x, rows.classes[rows.codes], everything, rows.codes, rows.classes, {})
+        # rows are dealt to folds by what they say to a few digits: the last ones depend on how the scores were computed
+        folds = content_folds(np.round(self.x, DIGITS), rows.codes, int(cv))
+        if len(np.unique(folds)) < 2:
+            raise ValueError(
+                f"cv={cv} needs at least two distinct rows to choose the 'strength' parameter by. Got one; pass a"
+                " strength."
+            )
+        return [(np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)) for fold in np.unique(folds)]
+
     def losses(self, cv) -> dict[str, np.ndarray]:
         """Log-loss of held-out rows for every strength of the grid."""
-        rows, everything = self.rows, np.arange(len(self.rows.codes))
-        # rows are dealt to folds by what they say to a few digits: the last ones depend on how the scores were computed
-        folds = splits(cv, np.round(self.x, DIGITS), rows.classes[rows.codes], everything, rows.codes, rows.classes, {})
+        rows = self.rows
         losses, total = np.zeros(len(GRID)), 0.0
-        for train, test in folds:
+        for train, test in self._folds(cv):
             part = replace(self, x=self.x[train], rows=rows.chosen(train), tol=max(self.tol, CHOICE_TOL))
             found = None
             weights, residual = rows.weights[test], np.empty((len(test), self.x.shape[1]))

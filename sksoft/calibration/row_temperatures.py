@@ -2,17 +2,9 @@
 
 import numpy as np
 
+from sksoft.calibration.score_output import below_largest
 from sksoft.kernels import rowwise
 from sksoft.kernels.blocks import map_blocks, row_blocks
-
-
-def _shifted(logits: np.ndarray) -> np.ndarray:
-    """Scores less the largest of their row, float64, in a fresh array; halves, as two may be too far apart."""
-    d = 0.5 * logits.astype(np.float64)
-    d -= d.max(axis=1, keepdims=True)
-    with np.errstate(over="ignore"):
-        d *= 2.0
-    return np.maximum(d, -np.finfo(np.float64).max, out=d)
 
 
 def softmax_at(logits: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
@@ -20,8 +12,7 @@ def softmax_at(logits: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
     out = np.empty_like(logits)
 
     def fill(block):
-        with np.errstate(over="ignore"):
-            scaled = _shifted(logits[block]) / temperatures[block, None]
+        scaled = below_largest(logits[block].astype(np.float64), temperatures[block, None])
         out[block] = rowwise.softmax_rows(scaled, out=scaled)
 
     map_blocks(fill, row_blocks(len(logits), 8 * logits.shape[1]))
@@ -36,7 +27,7 @@ def entropies(logits: np.ndarray) -> np.ndarray:
     out = np.empty(len(logits))
 
     def fill(block):
-        d = _shifted(logits[block])
+        d = below_largest(logits[block].astype(np.float64))
         rows, best = np.arange(len(d)), d.argmax(axis=1)
         e = np.exp(d)
         e[rows, best] = 0.0
@@ -67,7 +58,7 @@ def loss_by_row(logits: np.ndarray, codes: np.ndarray, betas: np.ndarray) -> tup
 
     def fill(block):
         with np.errstate(over="ignore"):
-            d = _shifted(logits[block]) * betas[block, None]
+            d = below_largest(logits[block].astype(np.float64)) * betas[block, None]
         np.maximum(d, -1e150, out=d)  # squares are numbers
         own = d[np.arange(len(d)), codes[block]]
         e = np.exp(d)

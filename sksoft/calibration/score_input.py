@@ -75,7 +75,7 @@ def scored_rows(X, y, sample_weight, *, input: str, classes, name: str) -> Score
         logits, y, weights = logits[kept], y[kept], weights[kept]
     classes, source = _column_labels(y, classes)
     if len(classes) < 2:
-        raise ValueError(f"{name} needs at least 2 classes; there is only one class: {classes!r}")
+        raise ValueError(f"{name} needs at least 2 classes; there is only one class: {classes.tolist()}")
     if len(classes) != logits.shape[1]:
         raise ValueError(
             f"X has {logits.shape[1]} columns of scores, but there are {len(classes)} {source}."
@@ -83,7 +83,7 @@ def scored_rows(X, y, sample_weight, *, input: str, classes, name: str) -> Score
         )
     codes = encode_labels(y, classes)
     if codes.min() < 0:
-        unknown = y[int(np.argmin(codes))]
+        unknown = y[int(np.argmin(codes)) :][:1].tolist()[0]
         raise ValueError(f"y holds the label {unknown!r}, which is not one of the classes {classes.tolist()}.")
     return ScoredRows(logits, codes, weights, classes, kept)
 
@@ -128,7 +128,8 @@ def as_logits(X, input: str, name: str) -> np.ndarray:
     ValueError
         For NaN or infinite values, negative probabilities or rows that do not sum to one within 1e-3.
     """
-    X = check_array(X, dtype=[np.float64, np.float32], ensure_2d=False, estimator=name, input_name="X")
+    with np.errstate(over="ignore", invalid="ignore"):  # its sum of all entries, by which it looks for NaN
+        X = check_array(X, dtype=[np.float64, np.float32], ensure_2d=False, estimator=name, input_name="X")
     if X.ndim == 1 or X.shape[1] == 1:
         second = X.reshape(-1)
         X = np.column_stack([1.0 - second if input == "proba" else np.zeros_like(second), second])

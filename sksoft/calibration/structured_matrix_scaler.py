@@ -6,7 +6,15 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sksoft._validation import Interval, StrOptions, fit_context
-from sksoft.calibration.affine import Strengths, affine_scores, fit_diagonal, fit_matrix, keep_map
+from sksoft.calibration.affine import (
+    Strengths,
+    affine_scores,
+    bounded,
+    fit_diagonal,
+    fit_matrix,
+    keep_map,
+    log_proba_of,
+)
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.calibration.score_output import decision_scores, most_likely
 from sksoft.kernels import rowwise
@@ -143,8 +151,9 @@ class StructuredMatrixScaler(ClassifierMixin, BaseEstimator):
         """
         rows = scored_rows(X, y, sample_weight, input=self.input, classes=self.classes, name="StructuredMatrixScaler")
         self.classes_, self.n_features_in_ = rows.classes, len(rows.classes)
-        self.temperature_ = 1.0 / best_temperature(rows.logits, rows.codes, rows.weights).finite_beta
-        x = rowwise.log_softmax_rows(rows.logits, temperature=self.temperature_)
+        beta = best_temperature(rows.logits, rows.codes, rows.weights).finite_beta
+        self.temperature_ = 1.0 / max(beta, float(np.finfo(np.float64).tiny))
+        x = bounded(log_proba_of(rows.logits, self.temperature_))
         K = len(rows.classes)
         unit = 2.0 * self.strength * K / rows.weights.sum()
         strengths = Strengths(unit, unit * (K - 1), unit)
@@ -210,5 +219,4 @@ class StructuredMatrixScaler(ClassifierMixin, BaseEstimator):
         return most_likely(self._scores(X), self.classes_)
 
     def _scores(self, X) -> np.ndarray:
-        x = rowwise.log_softmax_rows(new_logits(self, X), temperature=self.temperature_)
-        return affine_scores(x, self.coef_, self.intercept_)
+        return affine_scores(log_proba_of(new_logits(self, X), self.temperature_), self.coef_, self.intercept_)

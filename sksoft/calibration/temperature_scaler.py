@@ -9,9 +9,12 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sksoft._validation import Interval, StrOptions, fit_context
 from sksoft.calibration.score_input import new_logits, scored_rows
-from sksoft.calibration.score_output import decision_scores, most_likely
+from sksoft.calibration.score_output import below_largest, decision_scores, most_likely
 from sksoft.kernels import rowwise
 from sksoft.metrics.temperature import BestTemperature, best_temperature
+
+# T and its inverse are numbers.
+TINY = float(np.finfo(np.float64).tiny)
 
 
 class TemperatureScaler(ClassifierMixin, BaseEstimator):
@@ -62,7 +65,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
     Notes
     -----
     O(n K) time per iteration, about six of them; O(n K) memory. Scores that are the same for all classes in every row
-    carry no information: T = 1. Probabilities below 2.2e-16, exact zeros among them, count as that.
+    (to 1e-305) carry no information: T = 1. Probabilities below 2.2e-16, exact zeros among them, count as that.
 
     References
     ----------
@@ -132,7 +135,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
     def _unpack(self, best: BestTemperature, weights: np.ndarray):
         solution, unit = best.solution, best.unit
         beta = float(solution.w[0])
-        self.temperature_ = unit / beta
+        self.temperature_ = float(np.clip(best.temperature, TINY, 1.0 / TINY))
         self.converged_ = solution.converged
         self.at_bound_ = best.at_bound
         self.loss_ = solution.value
@@ -177,9 +180,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n, K), or (n,) for two classes: the score of ``classes_[1]``
         """
-        logits = new_logits(self, X)
-        # Halves, so that the difference of two huge scores is not infinite before the division.
-        return decision_scores(2.0 * (0.5 * logits - 0.5 * logits.max(axis=1, keepdims=True)) / self.temperature_)
+        return decision_scores(below_largest(new_logits(self, X), self.temperature_))
 
     def predict_proba(self, X):
         """Calibrated probabilities.

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sksoft._validation import Interval, StrOptions, fit_context
-from sksoft.calibration.affine import LEAST_STRENGTH, Strengths, affine_scores, centred, fit_diagonal, keep_map
+from sksoft.calibration.affine import LEAST_STRENGTH, Strengths, affine_scores, bounded, centred, fit_diagonal, keep_map
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.calibration.score_output import decision_scores, most_likely
 from sksoft.kernels import rowwise
@@ -120,9 +120,9 @@ class VectorScaler(ClassifierMixin, BaseEstimator):
         """
         rows = scored_rows(X, y, sample_weight, input=self.input, classes=self.classes, name="VectorScaler")
         self.classes_, self.n_features_in_ = rows.classes, len(rows.classes)
-        z = centred(rows.logits)
-        beta = best_temperature(z, rows.codes, rows.weights).finite_beta
-        x = beta * z
+        x = centred(rows.logits)
+        beta = best_temperature(x, rows.codes, rows.weights).finite_beta
+        x = bounded(np.multiply(x, beta, out=x))
         strengths = Strengths(LEAST_STRENGTH, 0.0, LEAST_STRENGTH)
         found, solution = fit_diagonal(x, rows, strengths, offset=x, tol=self.tol, max_iter=self.max_iter)
         keep_map(self, found.moved(1.0), solution, beta)

@@ -14,8 +14,8 @@ import numpy as np
 from sksoft.kernels.registry import backend_for
 from sksoft.kernels.temperature import AUTO_SIZE, row_ranges, temperature_sums
 
-# The unit stays so far from the ends of the numbers that its inverse is one.
-SMALLEST_UNIT = 1e-300
+# Ranges below this count as none: what is left of them is mostly rounding, and β, their inverse, must be a number.
+SMALLEST_UNIT = 1e-305
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,9 @@ class TemperatureLoss:
         self.backend = backend_for(scores.size, AUTO_SIZE)
         top, bottom, own = row_ranges(scores, codes)
         half_ranges = 0.5 * top - 0.5 * bottom  # a range may be too large for a number
-        some = half_ranges[half_ranges > 0.0]
+        some = half_ranges[half_ranges > SMALLEST_UNIT]
         self.informative = len(some) > 0
-        unit = 2.0 * _median(some) if self.informative else 1.0
-        self.unit = float(np.clip(unit, SMALLEST_UNIT, np.finfo(np.float64).max))
+        self.unit = min(2.0 * _median(some), float(np.finfo(np.float64).max)) if self.informative else 1.0
         self.separates = np.array_equal(own, top)
 
     def at(self, w: np.ndarray) -> BetaPoint:
