@@ -75,7 +75,8 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
     ``method='auto'`` compares calibrators by their cross-fitted log-loss on the held-out scores: temperature, Platt,
     beta and quadratic scaling for two classes; temperature, ensemble temperature and structured scaling (of a vector,
     and up to 100 classes of a matrix) for more. The best is taken if it beats no calibration by more than the standard
-    error of the difference; else scores stay as they are.
+    error of the difference; else scores stay as they are. Where the scores separate the labels, so that the best
+    temperature would be zero and every prediction certain, temperature and ensemble temperature are not taken.
 
     Parameters
     ----------
@@ -203,18 +204,21 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         check_classification_targets(y)
         weights = check_sample_weight(sample_weight, y)
         kept = np.flatnonzero(weights)
+        self._check_method()
+        for name in ("estimator_", "calibrator_", "selection_"):  # of an earlier fit
+            self.__dict__.pop(name, None)
         routed = self._routed(None if sample_weight is None else weights, params)
         if isinstance(self.estimator, FrozenEstimator):
             check_is_fitted(self.estimator)
             whole = self.estimator
             self.classes_ = whole.classes_
+            _check_two_classes(y[kept])
             parts = [HeldOut(whole, class_scores(whole, take_rows(X, kept)), kept)]
         else:
             # First the fit to everything: what is wrong with X or y is the classifier's to say.
             whole = None if self.ensemble else _fit_to(self.estimator, X, y, kept, routed.estimator.fit)
             self.classes_ = np.unique(y[kept])
-            if len(self.classes_) < 2:
-                raise ValueError(f"y must hold at least 2 classes. Got one class: {self.classes_[0]!s}")
+            _check_two_classes(y[kept])
             parts = self._held_out(X, y, kept, routed)
         together = parts if whole is None else [HeldOut.joined(whole, parts)]
         calibrator = self._calibrator(HeldOut.joined(whole, parts), X, y, weights)
@@ -230,8 +234,19 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
                 setattr(self, name, getattr(self.calibrated_classifiers_[0][0], name))
         return self
 
+    def _check_method(self):
+        if isinstance(self.method, str):
+            return
+        made = not isinstance(self.method, type) and hasattr(self.method, "get_params")
+        if not (made and {"input", "classes"} <= set(self.method.get_params())):
+            raise ValueError(
+                "The 'method' parameter must be a name or a calibrator: an estimator with the parameters input and"
+                f" classes, as TemperatureScaler(). Got {self.method!r} instead."
+            )
+
     def _calibrator(self, held_out: "HeldOut", X, y, weights):
         """An unfitted calibrator of these scores."""
+        calibrator: Any
         if self.method != "auto":
             calibrator = METHODS[self.method]() if isinstance(self.method, str) else clone(self.method)
         else:
@@ -370,6 +385,11 @@ class HeldOut:
     def joined(cls, estimator, parts: list["HeldOut"]) -> "HeldOut":
         """The scores of all folds, for a calibrator behind another classifier."""
         return cls(estimator, np.concatenate([p.scores for p in parts]), np.concatenate([p.rows for p in parts]))
+
+
+def _check_two_classes(y) -> None:
+    if (y == y[0]).all():
+        raise ValueError(f"y must hold at least 2 classes. Got one class: {y[0]!s}")
 
 
 def _fit_to(estimator, X, y, rows, fit_params):

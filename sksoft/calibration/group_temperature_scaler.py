@@ -288,12 +288,14 @@ class GroupTemperatureScaler(ClassifierMixin, BaseEstimator):
         temperatures = np.array([by_name.get(name, self.temperature_) for name in names])
         return softmax_at(logits, temperatures[groups])
 
-    def predict(self, X):
-        """The label of the largest score; of equals, the first. Groups do not matter.
+    def predict(self, X, sensitive_features=None):
+        """The label of the largest score; of equals, the first.
 
         Parameters
         ----------
         X : array-like of shape (n, K), or (n,) for two classes
+        sensitive_features : ignored
+            No temperature changes the order of the classes; for calls that are those of ``predict_proba``.
 
         Returns
         -------

@@ -3,6 +3,10 @@
 Every candidate is fitted to all folds but one and judged on that one, so that each row's loss is of a calibrator that
 has not seen it. The candidate of least mean loss is taken if it beats leaving the scores alone by more than the
 standard error of that difference, which is small, for losses of the same rows are alike.
+
+Scores that rank no other class above any row's own want the temperature zero, and held-out rows of them find nothing
+wrong with that. But it is certain of everything, and the first error costs more than all that was gained: calibrators
+that go there are not taken then.
 """
 
 import warnings
@@ -31,6 +35,8 @@ FOR_MANY_CLASSES = {
     "structured_vector": lambda: StructuredMatrixScaler(structure="vector"),
     "structured": StructuredMatrixScaler,
 }
+# Those whose temperature goes to zero where scores separate the labels.
+ENDLESS = ("temperature", "ensemble_temperature")
 N_FOLDS = 5
 # Scores above which two folds have to do.
 MANY_SCORES, FEWEST_FOLDS = 1 << 23, 2
@@ -64,7 +70,9 @@ def select_calibrator(rows: ScoredRows, X):
     gain = gains @ share
     # as of repeated rows, so that weights choose what repetitions choose
     stderr = np.sqrt((gains - gain[:, None]) ** 2 @ share / rows.weights.sum())
-    best = int(np.argmax(gain))
+    out = ENDLESS if _separates(rows) else ()
+    eligible = np.array([name not in out for name in makers])
+    best = int(np.argmax(np.where(eligible, gain, -np.inf)))
     chosen = best if gain[best] > stderr[best] else 0
     comparison = {
         "method": np.array(list(makers)),
@@ -74,6 +82,12 @@ def select_calibrator(rows: ScoredRows, X):
         "chosen": np.arange(len(makers)) == chosen,
     }
     return list(makers.values())[chosen](), comparison
+
+
+def _separates(rows: ScoredRows) -> bool:
+    """Whether no row has another class above its own."""
+    own = rows.logits[np.arange(len(rows.codes)), rows.codes]
+    return np.array_equal(own, rows.logits.max(axis=1))
 
 
 def _held_out_losses(make, rows: ScoredRows, folds: np.ndarray) -> np.ndarray:

@@ -20,7 +20,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from sksoft import CalibratedSoftmaxClassifier, IdentityCalibrator, SoftmaxRegression, TemperatureScaler
+from sksoft import (
+    CalibratedSoftmaxClassifier,
+    GroupTemperatureScaler,
+    IdentityCalibrator,
+    SoftmaxRegression,
+    TemperatureScaler,
+)
 from sksoft.calibration.calibrated_softmax_classifier import METHODS
 from sksoft.calibration.selection import FOR_MANY_CLASSES
 
@@ -342,3 +348,45 @@ def test_groups_reach_the_calibrator(digits):
         routed.fit(X_train, y_train, sensitive_features=groups).predict_proba(X_test, sensitive_features=test_groups)
         np.testing.assert_array_equal(routed.calibrator_.seen_, groups[order])
         np.testing.assert_array_equal(routed.calibrator_.asked_, test_groups)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_auto_is_never_certain_of_everything(n_classes):
+    """Few rows that happen to be right throughout are no reason for the temperature zero."""
+    X, y = honest(4000, n_classes)
+    right = np.flatnonzero(X.argmax(axis=1) == y)[:80]
+    rest = np.setdiff1d(np.arange(len(y)), right)
+    model = CalibratedSoftmaxClassifier(FrozenEstimator(Scores().fit(X, y))).fit(X[right], y[right])
+    assert model.selection_["method"][model.selection_["chosen"]] not in ("temperature", "ensemble_temperature")
+    assert log_loss(y[rest], model.predict_proba(X[rest])) < 2.0  # 10 and more where all is certain
+
+
+def test_method_that_is_no_calibrator(digits):
+    X, _, y, _ = digits
+    for method in (LogisticRegression(), TemperatureScaler):
+        with pytest.raises(ValueError, match=r"The 'method' parameter must be a name or a calibrator"):
+            CalibratedSoftmaxClassifier(GaussianNB(), method).fit(X, y)
+
+
+def test_frozen_classifier_wants_two_classes_too(digits):
+    X, _, y, _ = digits
+    frozen = FrozenEstimator(GaussianNB().fit(X, y))
+    with pytest.raises(ValueError, match=r"at least 2 classes\. Got one class: 3"):
+        CalibratedSoftmaxClassifier(frozen).fit(X[y == 3], y[y == 3])
+
+
+def test_nothing_is_left_of_an_earlier_fit(digits):
+    X, _, y, _ = digits
+    model = CalibratedSoftmaxClassifier(GaussianNB(), cv=2).fit(X, y)
+    model.set_params(method="temperature", ensemble=True).fit(X, y)
+    assert not {"selection_", "estimator_", "calibrator_"} & set(vars(model))
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_groups_may_be_passed_to_predict(digits, ensemble):
+    X, X_test, y, _ = digits
+    model = CalibratedSoftmaxClassifier(GaussianNB(), GroupTemperatureScaler(1.0), cv=2, ensemble=ensemble)
+    model.fit(X, y, sensitive_features=X[:, 20] > 0)
+    groups = X_test[:, 20] > 0
+    proba = model.predict_proba(X_test, sensitive_features=groups)
+    np.testing.assert_array_equal(model.predict(X_test, sensitive_features=groups), proba.argmax(axis=1))
