@@ -60,7 +60,7 @@ def splits(cv, X, y, kept: np.ndarray, codes: np.ndarray, classes, split_params:
         for code in np.unique(codes):
             if len(np.unique(folds[codes == code])) < 2:
                 raise ValueError(
-                    f"cv={cv} needs at least two distinct rows of each class; class {classes[code]!r} has one."
+                    f"cv={cv} needs at least two distinct rows of each class; class {np.asarray(classes)[code:][:1].tolist()[0]!r} has one."
                     " Pass a cv of your own."
                 )
         found = [(kept[folds != fold], kept[folds == fold]) for fold in np.unique(folds)]
