@@ -5,7 +5,7 @@ import pandas as pd
 
 from sksoft.audit.calibrator_choice import IDENTITY
 from sksoft.audit.formatting import NOTHING, count, interval, number, p_value, percent, shortened, signed, three_digits
-from sksoft.audit.group_sections import VERDICTS
+from sksoft.audit.group_sections import verdict_badge
 from sksoft.audit.hypotheses import KERNEL
 from sksoft.audit.markup import Markup, joined, table, tag
 from sksoft.audit.report import AuditReport
@@ -115,12 +115,12 @@ def _class_tests(report: AuditReport) -> Markup:
         small = frame["p_value"].isna()
         order = pd.DataFrame({"small": small, "p": frame["p_value"], "size": -frame["ece_debiased"]})
         shown = frame.loc[sorted(order.sort_values(["small", "p", "size"]).index[:MOST_ROWS])]
-    rows = []
+    rows, limit = [], report.settings["limits"]["calibration"][0]
     for _, r in shown.iterrows():
         cells = [count(r["n"]), count(r["expected"]), number(r["ks"]), number(r["ece_debiased"])]
         cells += [number(r["statistic"], 2) if np.isfinite(r["p_value"]) else NOTHING]
         cells += [p_value(r["p_value"]), p_value(r["p_value_holm"])]
-        rows.append([shortened(r["class"]), *cells, _verdict(r["verdict"])])
+        rows.append([shortened(r["class"]), *cells, verdict_badge(r, limit)])
     columns = [
         *text_columns("Class"),
         *number_columns("Rows", "Expected", "Cumulative", "Debiased", "Statistic", "p", "Adjusted p"),
@@ -130,11 +130,6 @@ def _class_tests(report: AuditReport) -> Markup:
     return joined(
         [tag("h3", "Class by class"), table(caption + shown_of(len(shown), len(frame), "classes"), columns, rows)]
     )
-
-
-def _verdict(verdict: str) -> Markup:
-    said = verdict.removeprefix("calibration ").removesuffix(" evidence")
-    return tag("span", said, class_=f"badge {VERDICTS.get(verdict, 'na')}")
 
 
 # --- the calibrator chosen -------------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ def _group_scores(frame: pd.DataFrame) -> Markup:
     return table("Scores by group (log-loss and entropy in nats).", columns, _by_feature(frame, cells))
 
 
-def _verdict(row, limit: float) -> Markup:
+def verdict_badge(row, limit: float) -> Markup:
     """Miscalibration that is clear and smaller than what matters is called so, as the findings do."""
     if row["verdict"] == "miscalibrated" and row["ece_debiased"] < limit:
         return tag("span", f"below {limit:g}", class_="badge na")
@@ -127,7 +127,7 @@ def _group_calibration(frame: pd.DataFrame, limit: float) -> Markup:
     def cells(r):
         errors = number(r["ece"]), number(r["ece_debiased"]), interval(r["ece_low"], r["ece_high"], three_digits)
         tests = p_value(r["p_value"]), p_value(r["p_value_adjusted"]), signed(r["gap"]), p_value(r["gap_p_value_holm"])
-        return percent(r["mean_score"]), percent(r["observed_rate"]), *errors, *tests, _verdict(r, limit)
+        return percent(r["mean_score"]), percent(r["observed_rate"]), *errors, *tests, verdict_badge(r, limit)
 
     columns = text_columns("Group") + number_columns(
         "Predicted", "Observed", "Error", "Debiased", "Interval", "p", "adjusted", "Gap", "adjusted p"

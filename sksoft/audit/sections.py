@@ -138,7 +138,7 @@ def _decomposition(report: AuditReport) -> Markup:
         *text_columns("Score"),
         *number_columns("Value", "= Miscalibration", "− Discrimination", "+ Uncertainty"),
     ]
-    drawn = frame[np.isfinite(frame[list(terms)]).all(axis=1)]
+    drawn = frame[np.isfinite(frame[list(terms)]).all(axis=1)].drop_duplicates("score")
     caption = (
         "Each score from top to bottom: the uncertainty of the base rates, less what the predictions tell apart, "
         "plus what miscalibration costs."

@@ -178,3 +178,62 @@ def test_few_rows_decide_nothing():
 
 def test_severity_of():
     assert [severity_of(x, (1, 2, 3)) for x in (0.9, 1, 2.5, 3)] == ["none", "low", "medium", "high"]
+
+
+def test_tests_are_flagged_where_clear_and_large():
+    found = outcomes(Y, P**1.5, recalibrate=False)
+    assert found["SKS205"] == ("flagged", "high")
+    assert outcomes(Y, P, recalibrate=False, limits=Limits(calibration=(0.2, 0.3, 0.4)))["SKS205"][0] == "passed"
+    # Clear beyond doubt, and too small to matter.
+    generous = outcomes(Y, P**1.5, recalibrate=False, limits=Limits(calibration=(0.2, 0.3, 0.4)))
+    assert generous["SKS205"][0] == "passed"
+
+
+def three_classes(power, n=4000):
+    rng = np.random.default_rng(2)
+    proba = rng.dirichlet(np.ones(3), n)
+    y = (rng.uniform(size=(n, 1)) > proba.cumsum(axis=1)).sum(axis=1)
+    sharper = proba**power
+    return y, sharper / sharper.sum(axis=1, keepdims=True)
+
+
+def test_classes_are_judged_one_by_one():
+    y, proba = three_classes(1.0)
+    wrong = proba.copy()
+    moved = 0.3 * wrong[:, 0]
+    wrong[:, 0] -= moved
+    wrong[:, 1] += moved
+    finding = audit(y, wrong, **QUICK).finding("SKS206")
+    assert (finding.outcome, finding.severity) == ("flagged", "high")
+    assert finding.evidence.startswith("2 of the 3 classes tested")
+    assert outcomes(y, proba, **QUICK)["SKS206"][0] in ("passed", "insufficient evidence")
+    rare = outcomes([0, 1, 2] * 10, np.full((30, 3), 1 / 3), **QUICK)
+    assert rare["SKS206"] == ("insufficient evidence", "none")
+
+
+def test_a_calibrator_is_recommended_with_its_gain():
+    y, proba = three_classes(2.0, 1500)
+    report = audit(y, proba, n_resamples=0)
+    finding = report.finding("SKS207")
+    assert finding.outcome == "flagged"
+    assert finding.evidence.startswith(f"recommended: {report.settings['calibrator'].replace('_', ' ')}; log-loss")
+    report = audit(*three_classes(1.0, 1500), n_resamples=0)
+    assert report.settings["calibrator"] == "identity"
+    assert report.finding("SKS207").outcome == "passed"
+    assert report.finding("SKS207").evidence.startswith("leave the probabilities as they are; log-loss")
+
+
+def test_temperatures_of_groups():
+    p = np.where(SEX == "F", P, P**3 / (P**3 + (1 - P) ** 3))
+    report = audit(Y, p, sensitive_features={"sex": SEX, "half": np.arange(N) % 2}, n_resamples=0)
+    finding = report.finding("SKS304")
+    assert finding.outcome == "flagged"
+    assert "“sex”" in finding.evidence
+    assert audit(Y, P, sensitive_features=SEX, n_resamples=0).finding("SKS304").outcome == "passed"
+
+
+def test_multicalibration_finds_what_cancels_over_all_rows():
+    p = np.where(SEX == "F", np.clip(P + 0.08, 0, 1), np.clip(P - 0.08, 0, 1))
+    finding = audit(Y, p, sensitive_features=SEX, n_resamples=99, recalibrate=False).finding("SKS305")
+    assert (finding.outcome, finding.severity) == ("flagged", "high")
+    assert outcomes(sensitive_features=SEX, **QUICK)["SKS305"] == ("insufficient evidence", "none")

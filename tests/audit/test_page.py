@@ -1,6 +1,7 @@
 """The page: well-formed, alone in the world, small, escaped, with a table for every figure."""
 
 import base64
+import csv
 import hashlib
 import re
 import subprocess
@@ -101,6 +102,13 @@ def test_everything_is_said(report):
         "Reliability",
         "Decision rates",
         "Before and after",
+        "Calibration errors",
+        "Slope and intercept",
+        "Tests of calibration",
+        "Spiegelhalter",
+        "Multicalibration and disparities",
+        "Choice of a calibrator",
+        "Temperatures of groups",
         "SHA-256",
         "numpy",
         "seed",
@@ -151,6 +159,29 @@ def test_names_from_the_data_are_shown_not_run():
     assert "&lt;" in shown
     assert not re.search("[\x00\x1b\u202e\ud800]", text)
     text.encode("utf-8")
+
+
+def test_classes_and_groups_in_new_tables_are_shown_not_run():
+    rng = np.random.default_rng(1)
+    labels = np.array(["<script>alert(2)</script>", "=1+1", "\u202eevil", "\u0645\u0631"], dtype=object)
+    proba = rng.dirichlet(np.ones(4), 1200)
+    codes = (rng.uniform(size=(1200, 1)) > proba.cumsum(axis=1)).sum(axis=1)
+    groups = np.array(["<img src=x onerror=y>", "@SUM(A1)", "\u202dx"], dtype=object)[rng.integers(0, 3, 1200)]
+    report = audit(
+        labels[codes], proba, labels=labels, sensitive_features={"<b>f": groups, "+g": groups[::-1]}, n_resamples=19
+    )
+    new = ("calibration_slope", "class_tests", "multicalibration", "disparities", "group_temperatures")
+    for name in (*new, "group_temperature_gains", "calibration_errors", "calibration_tests", "calibrators"):
+        cells = [cell for line in csv.reader(report.to_csv(name).splitlines()) for cell in line]
+        assert not [cell for cell in cells if cell[:1] in ("=", "+", "@")], name
+        assert not [cell for cell in cells if cell[:1] == "-" and not re.fullmatch(r"-?([\d.]+(e-?\d+)?|inf)", cell)]
+    text = report.to_html()
+    page = Page(text)
+    assert not {tag for tag, _ in page.elements} & {"script", "b", "img"}
+    assert not re.search("[\u202d\u202e]", text)
+    for key in ("tests", "errors", "multicalibration", "temperatures"):
+        body = text[text.index(f'<section id="{key}"') :].split("</section>")[0]
+        assert "&lt;script&gt;alert(2)" in body or "&lt;img src=x" in body or "&lt;b&gt;f" in body, key
 
 
 @pytest.mark.parametrize("n_classes", [2, 40])
