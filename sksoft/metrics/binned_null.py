@@ -8,6 +8,8 @@ over events e: one, one for each class, or one for each predicted label. Mean sc
 change with the labels, so a draw costs one sum of hits per bin.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from sksoft.kernels import bins
@@ -34,8 +36,11 @@ def binned_test(predictions: Predictions, mode: str, options: dict, seed: int, n
     if options["weight_type"] == "frequency":
         predictions = written_out(predictions)
     mode = resolved_mode(predictions, mode)
-    drawn_hits = _class_draws if mode == "classwise" else _event_draws
-    sums, hits = drawn_hits(predictions, mode, options, seed, n_resamples)
+    if mode == "classwise":
+        sums, cells = class_cells(predictions, options["n_bins"], options["strategy"])
+        hits = class_draws(predictions, cells, options["n_bins"], seed, row_blocks_of_draws(sums, n_resamples))
+    else:
+        sums, hits = _event_draws(predictions, mode, options, seed, n_resamples)
     share = np.full(len(sums.weight), 1 / len(sums.weight))
     if mode != "classwise":
         share = sums.weight.sum(axis=1) / sums.weight.sum()
@@ -86,23 +91,28 @@ def _event_draws(predictions: Predictions, mode, options, seed, n_resamples):
     return sums, blocks()
 
 
-def _class_draws(predictions: Predictions, mode, options, seed, n_resamples):
-    """Sums (K, bins) and blocks of drawn hits (resamples, K, bins) of every class, from one label a row."""
-    proba, weights, n_bins = columns(predictions), predictions.weights, options["n_bins"]
-    sums, edges = bin_classes(proba, predictions.codes, n_bins, options["strategy"], weights)
-    n_rows, n_classes = proba.shape
-    cells = np.empty((n_rows, n_classes), dtype=np.min_scalar_type(n_classes * n_bins))
-    for k in range(n_classes):
+def class_cells(predictions: Predictions, n_bins: int, strategy: str) -> tuple[BinnedSums, np.ndarray]:
+    """Sums (K, bins) of every class against the rest, and the place ``k n_bins + bin`` of rows, (n, K)."""
+    proba = columns(predictions)
+    sums, edges = bin_classes(proba, predictions.codes, n_bins, strategy, predictions.weights)
+    cells = np.empty(proba.shape, dtype=np.min_scalar_type(proba.shape[1] * n_bins))
+    for k in range(proba.shape[1]):
         cells[:, k] = np.searchsorted(edges[k], proba[:, k], side="left") + k * n_bins
-    labels, rows = null_labels(predictions.proba, seed), np.arange(0, n_rows * n_classes, n_classes)
-    flat = cells.ravel()
+    return sums, cells
 
-    def blocks():
-        for block in row_blocks(n_resamples, n_classes * n_bins * 8, BLOCK_BYTES):
-            drawn = np.empty((block.stop - block.start, n_classes, n_bins))
-            for b, resample in enumerate(range(block.start, block.stop)):
-                hit = flat[rows + labels.draw(resample)]
-                drawn[b] = np.bincount(hit, weights, minlength=n_classes * n_bins).reshape(n_classes, n_bins)
-            yield drawn
 
-    return sums, blocks()
+def row_blocks_of_draws(sums: BinnedSums, n_resamples: int) -> list[slice]:
+    """Resamples some at a time."""
+    return row_blocks(n_resamples, sums.weight.size * 8, BLOCK_BYTES)
+
+
+def class_draws(predictions: Predictions, cells, n_bins: int, seed: int, blocks: list[slice]) -> Iterator[np.ndarray]:
+    """Drawn hits (resamples, K, bins) of every class, from one label a row; by block."""
+    labels, n_classes = null_labels(predictions.proba, seed), cells.shape[1]
+    flat, rows = cells.ravel(), np.arange(0, cells.size, n_classes)
+    for block in blocks:
+        drawn = np.empty((block.stop - block.start, n_classes, n_bins))
+        for b, resample in enumerate(range(block.start, block.stop)):
+            hit = flat[rows + labels.draw(resample)]
+            drawn[b] = np.bincount(hit, predictions.weights, minlength=n_classes * n_bins).reshape(n_classes, n_bins)
+        yield drawn

@@ -48,7 +48,8 @@ def expected_calibration_error(
         Class probabilities, rows summing to 1; or the probability of the positive class.
     n_bins : int >= 1, default=15
     strategy : {'uniform', 'quantile'}, default='uniform'
-        Bins of equal width on [0, 1], or of equal weight (ties stay together, so there may be fewer).
+        Bins of equal width on [0, 1], or of equal weight (ties stay together, so there may be fewer). For as many as
+        keep the rates in order: :func:`monotone_sweep_calibration_error`.
     norm : {'l1', 'l2', 'max'}, default='l1'
         ``'l2'`` is the root mean square calibration error, ``'max'`` the largest distance.
     mode : {'auto', 'confidence', 'classwise', 'top_label', 'binary'}, default='auto'
@@ -409,6 +410,11 @@ def check_choices(**parameters):
         "weight_type": WEIGHT_TYPES,
         "interval": INTERVALS,
     }
+    if parameters.get("strategy") == "sweep":
+        raise ValueError(
+            f"The 'strategy' parameter must be one of {STRATEGIES}. Got 'sweep' instead: its bins depend on the "
+            "outcomes, so it is a function of its own, monotone_sweep_calibration_error."
+        )
     for name, value in parameters.items():
         if name in choices and value not in choices[name]:
             raise ValueError(f"The {name!r} parameter must be one of {choices[name]}. Got {value!r} instead.")

@@ -146,10 +146,10 @@ def calibration_test(
 
     Notes
     -----
-    Cost, with B draws: ``'bootstrap'`` O(nK + nB), ``'skce'`` O(n² (K + B)) for whole vectors and O(n² B) for each
-    event, in O(nK) memory plus 100 MB (linear: O(nK)), the others O(nK) (cumulative O(n log n), cox O(nK²)), times B with
-    ``null='resampling'``. The unbiased ``'skce'`` of 10 000 rows of 10 classes takes 2.5 s with B = 199 on one core; of
-    more than some ten thousand, prefer ``estimator='linear'``. A prediction of exactly 0 that comes true is impossible
+    Cost, with B draws: ``'bootstrap'`` O(nK + nB); ``'skce'`` O(n² (K + B)) for whole vectors and O(n² B) for each
+    event, in O(nK) memory plus 100 MB (linear: O(nK)); the others O(nK) (cumulative O(n log n), cox O(nK²)), times B
+    with ``null='resampling'``. The unbiased ``'skce'`` of 10 000 rows of 10 classes takes 2.5 s with B = 199 (one
+    core): of many more rows prefer ``estimator='linear'``. A prediction of exactly 0 that comes true is impossible
     under the null hypothesis: draws never show it.
     In simulations with 200 and 1000 rows (``benchmarks/calibration_tests.py``) all reject calibrated predictions at
     level 0.05 in 5 % of samples, to Monte-Carlo error; the linear ``'skce'`` in 4.3 %.

@@ -1,18 +1,22 @@
 """Bootstrap intervals: of binned calibration errors from sums per bin, of any other metric through its weights."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csc_array
 
 from sksoft.kernels import bins
 from sksoft.kernels.blocks import row_blocks
 from sksoft.metrics.binned import BinnedSums, inner_edges
+from sksoft.metrics.binned_null import class_cells, class_draws, row_blocks_of_draws
 from sksoft.metrics.calibration import check_choices
-from sksoft.metrics.events import event_rows, resolved_mode
+from sksoft.metrics.events import columns, event_rows, resolved_mode
+from sksoft.metrics.null_labels import written_out
 from sksoft.metrics.predictions import WEIGHT_TYPES, Predictions, check_predictions
-from sksoft.metrics.resampling import BLOCK_BYTES, draw_seeds, error_interval, p_values
+from sksoft.metrics.resampling import BLOCK_BYTES, SCALES, draw_seeds, error_interval, inverted_interval, p_values
 
 METHODS = ("basic", "percentile", "centered")
 
@@ -55,10 +59,9 @@ def calibration_error_interval(
     ----------
     y_true, y_proba, n_bins, strategy
         As in :func:`expected_calibration_error`; the bins stay those of the data in all resamples.
-    norm : {'l1', 'l2'}, default='l1'
-        The bootstrap does not hold for ``'max'``.
-    mode : {'auto', 'confidence', 'top_label', 'binary'}, default='auto'
-        See :mod:`sksoft.metrics.events`. Class-wise errors, whose bins share rows: :func:`bootstrap_interval`.
+    norm : {'l1', 'l2', 'max'}, default='l1'
+    mode : {'auto', 'confidence', 'classwise', 'top_label', 'binary'}, default='auto'
+        See :mod:`sksoft.metrics.events`. For ``'classwise'`` a row is drawn for all classes at once.
     debias : bool, default=False
     n_resamples : int >= 1, default=999
     confidence_level : float in (0, 1), default=0.95
@@ -79,13 +82,16 @@ def calibration_error_interval(
 
     Notes
     -----
-    Poisson bootstrap of rows, on sums per bin and outcome. With T the error (the square for l2), T* its replicates and
-    q their quantiles: low end ``2T − q`` for plug-in errors and ``T + mean T* − q`` for debiased ones, and 0 where
-    "calibrated" is not rejected by outcomes drawn with the predicted probabilities, since noise pushes an error up that
-    cannot fall below 0; high end ``T + mean T* − q``. In simulations of 300 to 3000 rows, 95 % intervals covered 93 to
-    100 % for debiased l2, 91 to 96 % for debiased l1, and 88 to 96 % for plug-in l1, least where a small error is just
-    detected and the low end is too high: with few rows prefer ``norm='l2', debias=True``. O(n B) time for
-    B resamples, O(n + B · bins) memory.
+    The wider of two intervals, both from Poisson bootstrap samples of the rows [1]_ and from outcomes drawn with the
+    predicted probabilities, on sums per bin. T is the error (the square for l2), T* its replicates and q their
+    quantiles. *Bootstrap*: low end ``2T − q`` for plug-in errors and ``T + mean T* − q`` for debiased ones, and 0 where
+    "calibrated" is not rejected; high end ``T + mean T* − q``. *Inversion of a test*: all multiples s of the observed
+    gaps, up to 2, at which T lies between the quantiles of T*(s), the error of gaps that are s times the observed ones
+    with the noise of either kind of draws.
+
+    Simulated coverage of 95 % intervals (uniform probabilities of two classes, and of five; outcomes of slope 1 to 0.5;
+    100 to 1000 rows, 300 data sets a cell): 93 to 100 %. O(nB) time for B resamples (O(nKB) for ``'classwise'``),
+    O(n + B · bins) memory.
 
     References
     ----------
@@ -112,35 +118,53 @@ def calibration_error_interval(
         confidence_level=confidence_level,
     )
     _check_resamples(n_resamples)
-    if norm == "max":
-        raise ValueError("norm='max' has no bootstrap interval: pass norm='l1' or 'l2'.")
+    if debias and norm == "max":
+        raise ValueError("norm='max' has no debiased form: pass debias=False, or norm='l1' or 'l2'.")
     predictions = check_predictions(
         y_true, y_proba, sample_weight=sample_weight, weight_type=weight_type, labels=labels, pos_label=pos_label
     )
     if resolved_mode(predictions, mode) == "classwise":
-        raise ValueError(
-            "mode='classwise' has bins that share rows: pass the metric classwise_calibration_error to "
-            "bootstrap_interval instead."
-        )
-    cells = _cells(predictions, mode, n_bins, strategy, weight_type, pos_label)
+        fixed, blocks = _class_blocks(predictions, n_bins, strategy, weight_type, n_resamples, random_state)
+        share = np.full(len(fixed.weight), 1 / len(fixed.weight))
+    else:
+        cells = _cells(predictions, mode, n_bins, strategy, weight_type, pos_label)
+        fixed, share = _sums(cells, cells.table), None
+        blocks = _blocks(cells, fixed, n_resamples, random_state)
 
-    def statistic(sums: BinnedSums):
+    def statistic(sums: BinnedSums, debias=debias):
         """Signed error, the square for l2, of sums (..., groups, bins)."""
         errors = sums.debiased_error(norm, weight_type) if debias else sums.error(norm)
-        share = sums.weight.sum(axis=-1)
+        part = sums.weight.sum(axis=-1) if share is None else share
+        if norm == "max":
+            return np.where(part > 0, errors, 0.0).max(axis=-1)
         with np.errstate(invalid="ignore"):  # a resample that draws nothing
-            return np.nansum(errors * share, axis=-1) / share.sum(axis=-1)
+            return np.nansum(errors * part, axis=-1) / part.sum(axis=-1)
 
-    observed = np.asarray(statistic(_sums(cells, cells.table)))
-    null, replicates = _replicates(cells, statistic, n_resamples, random_state)
+    observed, plug_in = np.asarray(statistic(fixed)), np.asarray(statistic(fixed, False))
+    scaled = np.concatenate([_scaled(fixed, null, boot, statistic) for null, boot in blocks], axis=2)
+    null, replicates = scaled[0, 0], scaled[1, np.flatnonzero(SCALES == 1)[0]]
     p_value = p_values(observed, null)
     if debias:
         # Debiasing has taken the noise of the rows out of the estimate, and that of resampling out of the replicates:
         # what is left of their mean shift is the noise of the rows.
         replicates = replicates - (np.nanmean(replicates) - observed)
-    low, high = error_interval(observed, replicates, p_value, confidence_level)
-    ends = np.maximum([observed, low, high], 0.0)
-    return MetricInterval(*map(float, np.sqrt(ends) if norm == "l2" else ends))
+    ends = np.maximum([observed, *error_interval(observed, replicates, p_value, confidence_level)], 0.0)
+    estimate, low, high = np.sqrt(ends) if norm == "l2" else ends
+    plug_in = np.sqrt(plug_in) if norm == "l2" else plug_in
+    least, most = inverted_interval(observed[None], plug_in[None], scaled[..., None], confidence_level)
+    return MetricInterval(float(estimate), float(min(low, least[0])), float(min(max(high, most[0]), 1.0)))
+
+
+def _scaled(fixed: BinnedSums, hit: np.ndarray, boot: BinnedSums, statistic: Callable) -> np.ndarray:
+    """The statistic where the gaps are so many times the observed ones, (2, len(SCALES), resamples): with the noise of
+    drawn hits (resamples, groups, bins), and with that of a bootstrap."""
+    weight, score, squared = (
+        np.broadcast_to(part, hit.shape) for part in (fixed.weight, fixed.score, fixed.weight_squared)
+    )
+    excess, gap = fixed.hit - fixed.score, fixed.gap
+    null = [statistic(BinnedSums(weight, score, hit + scale * excess, squared, weight)) for scale in SCALES]
+    moved = (replace(boot, score=boot.score + (1 - scale) * gap * boot.weight) for scale in SCALES)
+    return np.stack([null, [statistic(sums) for sums in moved]])
 
 
 class _Cells(NamedTuple):
@@ -179,25 +203,49 @@ def _sums(cells: _Cells, table: np.ndarray) -> BinnedSums:
     return BinnedSums(weight, score, table[0][..., 1, :], squared, weight)
 
 
-def _replicates(cells: _Cells, statistic: Callable, n_resamples, random_state) -> tuple[np.ndarray, np.ndarray]:
-    """The statistic of calibrated draws and of bootstrap samples, each (n_resamples,)."""
+def _blocks(cells: _Cells, fixed: BinnedSums, n_resamples, random_state):
+    """Hits of calibrated draws and sums of bootstrap samples, (resamples, groups, bins), some resamples at a time."""
     null_seed, seed = draw_seeds(random_state)
-    fixed = _sums(cells, cells.table)
-    null, replicates = [], []
     # One block after the other: the kernels use the threads.
     for block in row_blocks(n_resamples, cells.starts.size * 24, BLOCK_BYTES):
         draw = {"resamples": range(block.start, block.stop), "weights": cells.weights}
         drawn = bins.null_hit_sums(cells.scores, cells.starts, seed=null_seed, **draw)
-        hit = drawn.reshape(-1, *cells.shape).sum(axis=-2)
-        others = (np.broadcast_to(part, hit.shape) for part in (fixed.weight, fixed.score, fixed.weight_squared))
-        weight, score, squared = others
-        null.append(statistic(BinnedSums(weight, score, hit, squared, weight)))
         weight, score = bins.bootstrap_sums(cells.scores, cells.starts, seed=seed, **draw)
         squared = weight
         if cells.weights is not None:
             squared = bins.bootstrap_sums(cells.weights, cells.starts, seed=seed, **draw)[1]
-        replicates.append(statistic(_sums(cells, np.stack([weight, score, squared]))))
-    return np.concatenate(null), np.concatenate(replicates)
+        yield drawn.reshape(-1, *cells.shape).sum(axis=-2), _sums(cells, np.stack([weight, score, squared]))
+
+
+def _class_blocks(predictions: Predictions, n_bins, strategy, weight_type, n_resamples, random_state):
+    """Sums of every class (K, bins), and blocks as those of :func:`_blocks`: a row is drawn for all classes at once."""
+    if weight_type == "frequency":
+        predictions = written_out(predictions)
+    null_seed, seed = draw_seeds(random_state)
+    fixed, cells = class_cells(predictions, n_bins, strategy)
+    blocks = row_blocks_of_draws(fixed, n_resamples)
+    null = class_draws(predictions, cells, n_bins, null_seed, blocks)
+    return fixed, zip(null, _class_replicates(predictions, cells, fixed, seed, blocks))
+
+
+def _class_replicates(predictions: Predictions, cells, fixed: BinnedSums, seed, blocks):
+    """Bootstrap sums (resamples, K, bins), by block: products of sparse rows, K cells each, with the numbers drawn."""
+    proba, weights, (n_rows, n_classes) = columns(predictions), predictions.weights, cells.shape
+    one = np.ones(n_rows) if weights is None else weights
+    hits = predictions.codes[:, None] == np.arange(n_classes)
+    values = [np.repeat(one, n_classes), (one[:, None] * proba).ravel(), (one[:, None] * hits).ravel()]
+    values += [] if weights is None else [np.repeat(weights**2, n_classes)]
+    places = cells.ravel().astype(np.int32), np.arange(0, cells.size + 1, n_classes)
+    tables = [csc_array((value, *places), shape=(fixed.weight.size, n_rows)) for value in values]
+    for block in blocks:
+        sums = []
+        for part in row_blocks(block.stop - block.start, 8 * n_rows, BLOCK_BYTES):
+            resamples = range(block.start + part.start, block.start + part.stop)
+            drawn = np.stack([_poisson_one(seed, resample, n_rows) for resample in resamples], axis=1)
+            sums.append(np.stack([(table @ drawn).T for table in tables]))
+        found = np.concatenate(sums, axis=1).reshape(len(tables), -1, *fixed.weight.shape)
+        weight, score, hit = found[:3]
+        yield BinnedSums(weight, score, hit, found[-1] if weights is not None else weight, weight)
 
 
 def bootstrap_interval(
@@ -284,7 +332,7 @@ def bootstrap_interval(
     weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     given = {} if weights is None else {"sample_weight": weights}
     estimate = float(metric(y_true, y_proba, **given, **options))
-    draws = _row_weights(n_rows, weights, weight_type, draw_seeds(random_state)[1])
+    draws = row_weights(n_rows, weights, weight_type, draw_seeds(random_state)[1])
     replicates = np.array(
         [metric(y_true, y_proba, sample_weight=next(draws), **options) for _ in range(n_resamples)], dtype=np.float64
     )
@@ -294,19 +342,23 @@ def bootstrap_interval(
     return MetricInterval(estimate, float(centre - upper), float(centre - lower))
 
 
-def _row_weights(n_rows, weights, weight_type, seed):
+def row_weights(n_rows, weights, weight_type, seed):
     """Weights of the rows in one resample after the other; one that draws nothing is drawn again."""
     resample = 0
     while True:
-        uniforms = bins.uniforms(seed, resample, n_rows)
-        resample += 1
         if weights is None or weight_type == "sampling":
-            drawn = np.searchsorted(bins.POISSON, uniforms, side="right").astype(np.float64)
+            drawn = _poisson_one(seed, resample, n_rows)
             drawn = drawn if weights is None else drawn * weights
         else:
-            drawn = _poisson(weights, uniforms)
+            drawn = _poisson(weights, bins.uniforms(seed, resample, n_rows))
+        resample += 1
         if drawn.any():
             yield drawn
+
+
+def _poisson_one(seed, resample, n_rows) -> np.ndarray:
+    """How often each row is drawn: Poisson numbers of mean 1."""
+    return np.searchsorted(bins.POISSON, bins.uniforms(seed, resample, n_rows), side="right").astype(np.float64)
 
 
 def _poisson(mean, uniforms) -> np.ndarray:

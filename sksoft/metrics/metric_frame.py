@@ -17,7 +17,7 @@ from sksoft.metrics.binned import inner_edges
 from sksoft.metrics.calibration import check_choices
 from sksoft.metrics.groups import cell_sums, check_whole, point_estimates
 from sksoft.metrics.predictions import Predictions, check_predictions
-from sksoft.metrics.resampling import error_interval, p_values, resampled_errors, rows_by_cell
+from sksoft.metrics.resampling import p_values, resampled_errors, resampled_interval, rows_by_cell
 from sksoft.metrics.sensitive import Level, Partition
 
 # Columns of group_calibration that the rows of a group and sums of the others decide.
@@ -196,10 +196,10 @@ class _Whole:
         partition = Partition(_one_cell(scores), 1, [Level("overall", "", ["overall"], np.zeros(1, dtype=np.intp))])
         rows = rows_by_cell(scores, hits, self.edges, predictions.weights, partition, self.weight_type)
         table, _ = _table_and_sums(predictions, self.edges)
-        null, replicates = resampled_errors(rows, table, partition.levels, n_resamples, seed)
+        resampled = resampled_errors(rows, table, partition.levels, n_resamples, seed)
         error = self.point(predictions)["ece"][:1]
-        p_value = p_values(error, null)
-        low, high = error_interval(error, replicates, p_value, confidence_level)
+        p_value = p_values(error, resampled.null)
+        low, high = resampled_interval(error, resampled, p_value, confidence_level)
         return {"ece_low": low, "ece_high": high, "p_value": p_value}
 
 

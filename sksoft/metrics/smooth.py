@@ -15,7 +15,7 @@ from scipy.optimize import brentq
 
 from sksoft.kernels.grids import residual_grid
 from sksoft.metrics.calibration import check_choices
-from sksoft.metrics.events import events
+from sksoft.metrics.events import Event, events
 from sksoft.metrics.predictions import check_predictions
 
 # Cells of the grid. The error due to it is about h²/(12 σ) at the fixed point σ: 1e-7 for the 0.003 that noise makes
@@ -87,12 +87,15 @@ def smooth_calibration_error(
             f"The 'bandwidth' parameter must be 'fixed_point' or a positive finite float. Got {bandwidth!r} instead."
         )
     predictions = check_predictions(y_true, y_proba, sample_weight=sample_weight, labels=labels, pos_label=pos_label)
-    total = 0.0
-    for event in events(predictions, mode, pos_label):
-        grid = residual_grid(event.scores, event.hits, n_cells=N_CELLS, weights=event.weights)
-        weight = float(len(event.scores) if event.weights is None else event.weights.sum())
-        total += event.share * (smooth_error_at(grid / weight, bandwidth) if numeric else smooth_error(grid / weight))
-    return total
+    sigma = bandwidth if numeric else None
+    return sum(event.share * smooth_error_of(event, sigma) for event in events(predictions, mode, pos_label))
+
+
+def smooth_error_of(event: Event, sigma: float | None = None) -> float:
+    """smECE of one event, at this σ or at the fixed point."""
+    grid = residual_grid(event.scores, event.hits, n_cells=N_CELLS, weights=event.weights)
+    grid = grid / float(len(event.scores) if event.weights is None else event.weights.sum())
+    return smooth_error(grid) if sigma is None else smooth_error_at(grid, sigma)
 
 
 def smooth_error(grid: np.ndarray) -> float:

@@ -17,6 +17,7 @@ from sksoft.metrics import (
     group_disparities,
     kernel_calibration_error,
     log_loss_decomposition,
+    monotone_sweep_calibration_error,
     smooth_calibration_error,
 )
 from sksoft.metrics.multiplicity import benjamini_hochberg, holm
@@ -50,9 +51,14 @@ def test_binary_rows_are_the_functions_values():
     assert table.loc["Brier score", "value"] == pytest.approx(brier_score_loss(hits, p, sample_weight=w))
     ece = calibration_error_interval(y, p, n_resamples=99, random_state=0, **options)
     assert tuple(table.loc["ECE, binary", ["value", "low", "high"]]) == ece
-    assert table.loc["smooth ECE", "value"] == smooth_calibration_error(y, p, **options)
-    assert table.loc["KS", "value"] == cumulative_calibration_error(y, p, **options)
-    assert table.loc["squared kernel error", "value"] == kernel_calibration_error(y, p, **options)
+    assert table.loc["smooth ECE", "value"] == pytest.approx(smooth_calibration_error(y, p, **options), rel=1e-9)
+    assert table.loc["KS", "value"] == pytest.approx(cumulative_calibration_error(y, p, **options), rel=1e-12)
+    kuiper = cumulative_calibration_error(y, p, statistic="kuiper", **options)
+    assert table.loc["Kuiper", "value"] == pytest.approx(kuiper, rel=1e-12)
+    sweep = monotone_sweep_calibration_error(y, p, **options)
+    assert table.loc["ECE, monotone sweep", "value"] == pytest.approx(sweep, rel=1e-12)
+    kernel = kernel_calibration_error(y, p, **options)
+    assert table.loc["squared kernel error", "value"] == pytest.approx(kernel, rel=1e-9)
     for name, decomposition in (("Brier score", brier_decomposition), ("log-loss", log_loss_decomposition)):
         found = decomposition(y, p, **options)
         assert table.loc[f"{name}: miscalibration", "value"] == found.miscalibration
@@ -70,7 +76,20 @@ def test_multiclass_rows_and_adjustment():
     y, p, _, _ = multiclass()
     report = calibration_report(y, p, random_state=0, n_resamples=99)
     table = by_measure(report)
-    assert table.loc["ECE, class-wise", "value"] == classwise_calibration_error(y, p)
+    assert table.loc["ECE, class-wise", "value"] == pytest.approx(classwise_calibration_error(y, p), rel=1e-12)
+    options = {"n_resamples": 99, "random_state": 0}
+    for measure, chosen in (
+        ("ECE, class-wise", {"mode": "classwise"}),
+        ("ECE, top label", {"mode": "top_label"}),
+        ("ECE, equal mass", {"strategy": "quantile"}),
+        ("maximum", {"norm": "max"}),
+    ):
+        assert tuple(table.loc[measure, ["value", "low", "high"]]) == calibration_error_interval(
+            y, p, **chosen, **options
+        )
+    errors = report.table[report.table["section"] == "calibration error"]
+    assert errors[["low", "high"]].notna().all(axis=None)
+    assert ((errors["low"] <= errors["value"]) & (errors["value"] <= errors["high"])).all()
     assert "intercept" not in table.index
     tests = report.table[report.table["section"] == "test"]
     assert tests["measure"].tolist() == [
