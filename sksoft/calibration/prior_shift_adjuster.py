@@ -10,8 +10,9 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from sksoft._validation import Interval, StrOptions, check_sample_weight, fit_context
-from sksoft.calibration.score_input import as_logits, new_logits
+from sksoft.calibration.score_input import as_logits, distinct_labels, new_logits
 from sksoft.kernels import rowwise
+from sksoft.metrics.labels import sorted_labels
 from sksoft.solvers.mixture import mixture_errors, mixture_weights
 
 
@@ -141,9 +142,9 @@ class PriorShiftAdjuster(BaseEstimator):
         self.classes_, prior = _proportions(self.source_prior, self.classes, self.n_features_in_)
         self.source_prior_ = prior
         scores = logits - np.log(prior)
-        offsets = rowwise.logsumexp_rows(scores) - rowwise.logsumexp_rows(logits)
+        offsets = rowwise.logsumexp_rows(scores) - rowwise.logsumexp_rows(logits.astype(np.float64, copy=False))
         # Likelihoods by row need no common scale: these sum to one.
-        likelihoods = rowwise.softmax_rows(scores, out=scores).astype(np.float64, copy=False)
+        likelihoods = rowwise.softmax_rows(scores, out=scores)
         solution = mixture_weights(likelihoods, weights, tol=self.tol, max_iter=self.max_iter)
         self.target_prior_, self.gap_ = solution.w, solution.certificate.gap
         self.log_likelihood_ = float(np.average(offsets, weights=weights)) - solution.value
@@ -198,11 +199,12 @@ class PriorShiftAdjuster(BaseEstimator):
 
 def _proportions(source_prior, classes, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Labels of the columns and their proportions in the source."""
-    labels = None if classes is None else np.asarray(classes)
+    labels = None if classes is None else distinct_labels(classes)
     if isinstance(source_prior, pd.Series):
         source_prior = source_prior.to_dict()
     if isinstance(source_prior, Mapping):
-        labels = np.array(sorted(source_prior)) if labels is None else labels
+        if labels is None:
+            labels = sorted_labels(np.array(list(source_prior), dtype=object), name="The keys of source_prior")
         missing = [label for label in labels.tolist() if label not in source_prior]
         if missing or len(source_prior) != len(labels):
             raise ValueError(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
@@ -67,6 +68,8 @@ def scored_rows(X, y, sample_weight, *, input: str, classes, name: str) -> Score
     y = column_or_1d(y, warn=True)
     if y.dtype.kind not in "biu":  # those can be neither missing nor continuous
         assert_all_finite(y, input_name="y")
+        if y.dtype.kind == "O":
+            sorted_labels(y, name="y")  # says so where they are of several types
         check_classification_targets(y)
     check_consistent_length(logits, y)
     weights = check_sample_weight(sample_weight, logits)
@@ -91,8 +94,16 @@ def scored_rows(X, y, sample_weight, *, input: str, classes, name: str) -> Score
 def _column_labels(y, classes) -> tuple[np.ndarray, str]:
     """Labels of the columns, and where they are from."""
     if classes is None:
-        return sorted_labels(y), "different labels in y"
-    return np.asarray(classes), "entries of the 'classes' parameter"
+        return sorted_labels(y, name="y"), "different labels in y"
+    return distinct_labels(classes), "entries of the 'classes' parameter"
+
+
+def distinct_labels(classes) -> np.ndarray:
+    """The 'classes' parameter as an array (K,)."""
+    labels = np.asarray(classes)
+    if labels.ndim != 1 or len(pd.unique(labels)) < len(labels):
+        raise ValueError(f"The 'classes' parameter must be a list of different labels. Got {classes!r} instead.")
+    return labels
 
 
 def new_logits(calibrator, X) -> np.ndarray:
@@ -132,11 +143,23 @@ def as_logits(X, input: str, name: str) -> np.ndarray:
         X = check_array(X, dtype=[np.float64, np.float32], ensure_2d=False, estimator=name, input_name="X")
     if X.ndim == 1 or X.shape[1] == 1:
         second = X.reshape(-1)
+        if input == "proba":
+            _check_range(second, name)
         X = np.column_stack([1.0 - second if input == "proba" else np.zeros_like(second), second])
     if input == "logits":
         return X
     _check_proba(X, name)
     return log_proba(X)
+
+
+def _check_range(proba: np.ndarray, name: str) -> None:
+    """Probabilities of the second class alone: in [0, 1]."""
+    outside = np.flatnonzero((proba < 0.0) | (proba > 1.0))
+    if len(outside):
+        raise ValueError(
+            f"X of {name}(input='proba') must hold probabilities. Got {proba[outside[0]]:g} in row {outside[0]}; scores"
+            " need input='logits'."
+        )
 
 
 def _check_proba(proba: np.ndarray, name: str) -> None:

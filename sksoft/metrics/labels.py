@@ -27,8 +27,8 @@ def encode_labels(y, classes) -> np.ndarray:
     )
 
 
-def sorted_labels(y) -> np.ndarray:
-    """The distinct labels of `y`, ascending."""
+def sorted_labels(y, *, name: str = "y_true") -> np.ndarray:
+    """The distinct labels of `y`, ascending; `name` is for messages."""
     y = np.asarray(y)
     if y.dtype.kind in "biu" and len(y):
         lowest, span = _integer_span(y)
@@ -40,7 +40,7 @@ def sorted_labels(y) -> np.ndarray:
         ordered = sorted(distinct.tolist())
     except TypeError as error:
         kinds = sorted({type(label).__name__ for label in distinct})
-        raise ValueError(f"y_true must hold labels of one type. Got a mix of {kinds} instead.") from error
+        raise ValueError(f"{name} must hold labels of one type. Got a mix of {kinds} instead.") from error
     return np.array(ordered, dtype=None if y.dtype.kind in "USO" else y.dtype)
 
 

@@ -160,8 +160,10 @@ def test_probabilities_and_one_dimensional_scores(rng):
     proba = PriorShiftAdjuster("uniform", input="proba").fit(softmax(scores, axis=1)[:, 1])
     for other in (margin, proba):
         np.testing.assert_allclose(other.target_prior_, full.target_prior_, rtol=1e-9)
-    single = PriorShiftAdjuster("uniform").fit(scores.astype(np.float32))
+    few = scores.astype(np.float32)
+    single, same = PriorShiftAdjuster("uniform").fit(few), PriorShiftAdjuster("uniform").fit(few.astype(np.float64))
     np.testing.assert_allclose(single.target_prior_, full.target_prior_, rtol=1e-4)
+    assert abs(single.log_likelihood_ - same.log_likelihood_) < 1e-13  # as close as gap_ says
 
 
 def test_exact_zeros_in_probabilities():
@@ -183,6 +185,8 @@ def test_what_max_iter_leaves_is_reported(rng):
         ({"source_prior": [0.5, 0.5, 0.0]}, "source_prior must hold positive, finite proportions or counts"),
         ({"source_prior": {"a": 1, "b": 2}, "classes": ["a", "b", "c"]}, "must have one entry for each class"),
         ({"source_prior": "uniform", "classes": [0, 1]}, "the 'classes' parameter must have as many entries"),
+        ({"source_prior": "uniform", "classes": [0, 1, 1]}, "must be a list of different labels"),
+        ({"source_prior": {"a": 1, 2: 3, "c": 1}}, "The keys of source_prior must hold labels of one type"),
         ({"source_prior": "balanced"}, "The 'source_prior' parameter of PriorShiftAdjuster must be"),
     ],
 )

@@ -234,6 +234,13 @@ def test_bad_input_is_named(rng):
         TemperatureScaler().fit(np.where(scores > 2, np.inf, scores), y)
     with pytest.raises(ValueError, match=r"holds the label .*9.*, which is not one of the classes \[0, 1, 2, 3\]"):
         TemperatureScaler(classes=range(4)).fit(scores, np.where(y == 3, 9, y))
+    for classes in ([0, 1, 2, 2], [[0], [1], [2], [3]], {0, 1, 2, 3}):
+        with pytest.raises(ValueError, match="The 'classes' parameter must be a list of different labels"):
+            TemperatureScaler(classes=classes).fit(scores, y)
+    with pytest.raises(ValueError, match=r"y must hold labels of one type. Got a mix of \['int', 'str'\]"):
+        TemperatureScaler().fit(scores, np.array([1, "a", "b", "c"], dtype=object)[y])
+    with pytest.raises(ValueError, match=r"must hold probabilities\. Got 1.5 in row 1; scores need"):
+        TemperatureScaler(input="proba").fit([0.2, 1.5], [0, 1])
     with pytest.raises(ValueError, match="at least 2 classes; there is only one class"):
         TemperatureScaler().fit(scores[:, :1], np.zeros(len(y), dtype=int))
     with pytest.raises(ValueError, match="Negative values in data passed to `sample_weight`"):
