@@ -4,6 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from sksoft.kernels import splitmix
+from sksoft.kernels.blocks import map_blocks, row_blocks
 
 
 def row_keys(X) -> np.ndarray:
@@ -18,8 +19,16 @@ def row_keys(X) -> np.ndarray:
         terms = _bits(X.data) * _column_factors(X.shape[1])[X.indices]
         sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
         return splitmix.mix(sums[X.indptr[1:]] - sums[X.indptr[:-1]])
-    X = X.reshape(len(X), -1).astype(np.float64, copy=False)
-    return splitmix.mix((_bits(X) * _column_factors(X.shape[1])).sum(axis=1, dtype=np.uint64))
+    X = X.reshape(len(X), -1)
+    sums, factors = np.empty(len(X), np.uint64), _column_factors(X.shape[1])
+
+    def fill(block):
+        terms = _bits(X[block])
+        terms *= factors
+        sums[block] = terms.sum(axis=1, dtype=np.uint64)
+
+    map_blocks(fill, row_blocks(len(X), 8 * X.shape[1]))
+    return splitmix.mix(sums)
 
 
 def _bits(values) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Keys say what stands in a row: dense and sparse agree, a change of one entry is another key."""
 
+import tracemalloc
+
 import numpy as np
 from scipy import sparse
 
@@ -22,3 +24,14 @@ def test_keys_of_different_rows_differ():
 
 def test_exchanged_columns_are_another_row():
     assert row_keys(np.array([[1.0, 2.0]]))[0] != row_keys(np.array([[2.0, 1.0]]))[0]
+
+
+def test_many_columns_need_no_copy_of_all():
+    X = np.random.default_rng(0).normal(size=(40_000, 100))
+    few = np.concatenate([row_keys(X[start : start + 1000]) for start in range(0, len(X), 1000)])
+    tracemalloc.start()
+    keys = row_keys(X)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_array_equal(keys, few)
+    assert peak < X.nbytes
