@@ -11,9 +11,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sksoft._validation import Interval, StrOptions, check_is_fitted, fit_context
 from sksoft.calibration.row_temperatures import softmax_at
-from sksoft.calibration.score_input import new_logits, scored_rows
+from sksoft.calibration.score_input import ScoredRows, new_logits, scored_rows
 from sksoft.calibration.score_output import most_likely
 from sksoft.calibration.temperature_scaler import TemperatureScaler
+from sksoft.kernels.blocks import serial_blas
 from sksoft.kernels.temperature import temperature_sums
 from sksoft.metrics.folds import content_folds
 from sksoft.metrics.sensitive import partition_rows
@@ -173,6 +174,12 @@ class GroupTemperatureScaler(ClassifierMixin, BaseEstimator):
             self.tol,
             self.max_iter,
         )
+        with serial_blas():  # many small products, on one thread each
+            self._find(rows, grouped, names)
+        return self
+
+    def _find(self, rows: ScoredRows, grouped: "_Grouped", names: list):
+        """All temperatures and what is known of them."""
         pooled = TemperatureScaler(
             classes=np.arange(self.n_features_in_), weight_type=self.weight_type, tol=self.tol, max_iter=self.max_iter
         ).fit(rows.logits, rows.codes, rows.weights)
@@ -185,7 +192,6 @@ class GroupTemperatureScaler(ClassifierMixin, BaseEstimator):
         self._stderrs = self._errors(grouped, betas, pooled)
         self.converged_ = pooled.converged_ and grouped.converged
         self.n_iter_ = max(pooled.n_iter_, grouped.n_iter)
-        return self
 
     @property
     def temperatures_(self) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from sksoft.calibration.identity_calibrator import IdentityCalibrator
 from sksoft.calibration.score_input import ScoredRows
 from sksoft.calibration.structured_matrix_scaler import StructuredMatrixScaler
 from sksoft.calibration.temperature_scaler import TemperatureScaler
+from sksoft.kernels.blocks import serial_blas
 from sksoft.metrics.folds import content_folds
 
 # Candidates by name: those that lower the log-loss most often (CalArena, arXiv:2605.30188).
@@ -64,7 +65,8 @@ def select_calibrator(rows: ScoredRows, X):
     if len(rows.classes) > 2 and StructuredMatrixScaler().is_vector_for(len(rows.classes)):
         del makers["structured_vector"]
     folds = content_folds(X, rows.codes, N_FOLDS if rows.logits.size <= MANY_SCORES else FEWEST_FOLDS)
-    losses = np.stack([_held_out_losses(make, rows, folds) for make in makers.values()])
+    with serial_blas():  # many small products, on one thread each
+        losses = np.stack([_held_out_losses(make, rows, folds) for make in makers.values()])
     share = rows.weights / rows.weights.sum()
     gains = losses[0] - losses
     gain = gains @ share
