@@ -111,8 +111,10 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
     Notes
     -----
     Sample weights reach the calibrator always, the classifier where its ``fit`` takes them; a warning says when it
-    does not. Other metadata follow scikit-learn's routing; without it, those that the ``fit`` of the calibrator names
-    and the classifier's does not, as ``sensitive_features``, go to the calibrator, and the others to the classifier.
+    does not. A weight counts as so many rows, also where ``method='auto'`` asks what is more than chance: weights that
+    sum to one are one row, which says nothing. Other metadata follow scikit-learn's routing; without it, those that
+    the ``fit`` of the calibrator names and the classifier's does not, as ``sensitive_features``, go to the calibrator,
+    and the others to the classifier.
 
     References
     ----------

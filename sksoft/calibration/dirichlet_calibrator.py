@@ -64,7 +64,7 @@ class DirichletCalibrator(ClassifierMixin, BaseEstimator):
     objective_ : float
         F at the solution, in nats.
     gap_ : float
-        A proved bound on F − min F; nan where λ or μ is 0.
+        A proved bound on F − min F; nan where λ is 0.
     certificate_ : {'gap', 'stationarity'}
     bound_ : float
         `gap_`, or half the squared Newton decrement where there is no proof.
@@ -78,9 +78,9 @@ class DirichletCalibrator(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    O(n K²) time for each Newton step and each of its products; O(n K) memory. Logits are turned into
-    log-probabilities first. Probabilities below 2.2e-16, exact
-    zeros among them, count as that.
+    O(n K²) time for each Newton step and each of its products; O(n K) memory. λ is divided by K², so the more classes
+    the flatter F: see :class:`MatrixScaler`. Logits are turned into log-probabilities first. Probabilities below
+    2.2e-16, exact zeros among them, count as that.
 
     References
     ----------

@@ -60,7 +60,7 @@ class MatrixScaler(ClassifierMixin, BaseEstimator):
     objective_ : float
         F at the solution, in nats.
     gap_ : float
-        A proved bound on F − min F; nan where λ or μ is 0.
+        A proved bound on F − min F; nan where λ is 0.
     certificate_ : {'gap', 'stationarity'}
     bound_ : float
         `gap_`, or half the squared Newton decrement where there is no proof.
@@ -74,9 +74,10 @@ class MatrixScaler(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    O(n K²) time for each Newton step and each of its products; O(n K) memory. A shift of all scores
-    of a row changes nothing. Probabilities below 2.2e-16, exact
-    zeros among them, count as that.
+    O(n K²) time for each Newton step and each of its products; O(n K) memory. λ is divided by K², so the more classes
+    the flatter F: with 500 of them a fit takes ten times that of :class:`StructuredMatrixScaler`, and choosing λ takes
+    thirty. A shift of all scores of a row changes nothing. Probabilities below 2.2e-16, exact zeros among them, count
+    as that.
 
     References
     ----------
