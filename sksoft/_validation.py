@@ -27,4 +27,9 @@ __all__ = [
 
 def check_sample_weight(sample_weight, X, dtype=np.float64):
     """Weights as a finite, non-negative (n,) array that is not all zero; ones where `sample_weight` is None."""
+    if np.asarray(sample_weight).dtype.kind in "SUO" and sample_weight is not None:  # scikit-learn names no parameter
+        try:
+            sample_weight = np.asarray(sample_weight).astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"The 'sample_weight' parameter must hold numbers: {error}.") from error
     return _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=True)

@@ -43,7 +43,8 @@ def canonical_calibration_error(
         ``'dynamic'`` splits the rows in two again and again, along the class whose probability varies most, into those
         below its upper median and the others, while both parts weigh at least `min_weight` [2]_.
     min_weight : float > 0, default=100
-        Least weight of a part for ``strategy='dynamic'``; without `sample_weight`, rows.
+        Least weight of a part for ``strategy='dynamic'``; without `sample_weight`, rows. In the unit of the weights: of
+        weights that sum to 1 nothing is halved, and all rows are one bin, unless this is smaller.
     sample_weight : array-like (n,), optional
         Weight 2 equals repetition and weight 0 removal.
     labels, pos_label

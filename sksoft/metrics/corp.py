@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import isotonic_regression
 
 from sksoft.metrics.calibration import check_choices
 from sksoft.metrics.decompositions import ScoreDecomposition, corp_decomposition
 from sksoft.metrics.events import events
 from sksoft.metrics.groups import check_whole
-from sksoft.metrics.null_labels import null_labels, seed_of, written_out
+from sksoft.metrics.isotonic import PooledScores
+from sksoft.metrics.null_labels import NullLabels, null_labels, seed_of, written_out
 from sksoft.metrics.predictions import check_predictions
 
 MODES = ("auto", "confidence", "binary")
@@ -127,30 +127,18 @@ def corp_curve(
         proba=np.asarray(event.scores, dtype=np.float64),
         found_top=None,
     )
-    steps = _Steps(of_event.proba, of_event.weights)
-    band = _band(steps, seed_of(random_state), n_resamples, confidence_level)
+    steps = PooledScores(of_event.proba, of_event.weights)
+    labels = null_labels(of_event.proba, seed_of(random_state))
+    band = _band(steps, labels, n_resamples, confidence_level)
     return CorpCurve(
         _blocks(steps, of_event.codes), band, corp_decomposition("brier", of_event), float(confidence_level)
     )
 
 
-class _Steps:
-    """Rows pooled by distinct score: isotonic regression of many sets of outcomes on the same scores."""
-
-    def __init__(self, scores, weights):
-        self.rows, self.weights = scores, weights
-        self.scores, self.place = np.unique(scores, return_inverse=True)
-        self.weight = np.bincount(self.place, weights, minlength=len(self.scores)).astype(np.float64)
-
-    def fit(self, hits) -> np.ndarray:
-        """The curve at the distinct scores."""
-        hit = np.bincount(self.place, hits if self.weights is None else self.weights * hits, minlength=len(self.scores))
-        return np.clip(isotonic_regression(hit / self.weight, weights=self.weight).x, 0.0, 1.0)
-
-
-def _blocks(steps: _Steps, hits) -> pd.DataFrame:
+def _blocks(steps: PooledScores, hits) -> pd.DataFrame:
     curve = steps.fit(hits)
-    starts = np.flatnonzero(np.append(True, np.diff(curve) != 0))
+    # Neighbours of the same rate are one block, whatever the rounding of their weighted means.
+    starts = np.flatnonzero(np.append(True, np.diff(curve) > 1e-12))
     ends = np.append(starts[1:], len(curve)) - 1
     weight = np.add.reduceat(steps.weight, starts)
     return pd.DataFrame(
@@ -164,13 +152,13 @@ def _blocks(steps: _Steps, hits) -> pd.DataFrame:
     )
 
 
-def _band(steps: _Steps, seed: int, n_resamples: int, confidence_level: float) -> pd.DataFrame:
+def _band(steps: PooledScores, labels: NullLabels, n_resamples: int, confidence_level: float) -> pd.DataFrame:
     """Quantiles of the curve at some scores, outcomes drawn with the predicted probabilities."""
     if n_resamples == 0:
         return pd.DataFrame({"score": [], "low": [], "high": []}, dtype=np.float64)
     n_scores = len(steps.scores)
     told = np.unique(np.linspace(0, n_scores - 1, min(n_scores, BAND_POINTS)).round().astype(np.intp))
-    labels, drawn = null_labels(steps.rows, seed), np.empty((n_resamples, len(told)))
+    drawn = np.empty((n_resamples, len(told)))
     for resample in range(n_resamples):
         drawn[resample] = steps.fit(labels.draw(resample))[told]
     tail = (1 - confidence_level) / 2

@@ -104,7 +104,7 @@ def prediction_folds(predictions: Predictions, n_folds: int) -> np.ndarray:
     if folds.max() == folds.min():
         raise ValueError(
             "Cross-fitting needs at least two different predictions. Got the same y_proba in all rows:"
-            " pass method='corp'."
+            " pass method='corp' (of the log-loss, for two classes)."
         )
     return folds
 

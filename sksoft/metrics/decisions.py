@@ -225,6 +225,13 @@ def decision_gaps(rates: pd.DataFrame, *, min_group_size=50, confidence_level=0.
     1   true_positive_rate            a     1.0             a      1.0         0.0
     2  false_positive_rate            a     0.0             b      1.0         1.0
     """
+    missing = {"decision", "level", "feature", "group", *RATES} - set(getattr(rates, "columns", ()))
+    if missing:
+        raise ValueError(
+            "The 'rates' parameter must be a table of decision_rates. Got "
+            f"{type(rates).__name__} without {sorted(missing)} instead."
+        )
+    check_choices(confidence_level=confidence_level)
     rows = []
     grouped = rates[rates["level"] != "overall"].groupby(["decision", "level", "feature"], sort=False)
     for keys, groups in grouped:

@@ -59,9 +59,10 @@ def splits(cv, X, y, kept: np.ndarray, codes: np.ndarray, classes, split_params:
         folds = content_folds(take_rows(X, kept), codes, int(cv))
         for code in np.unique(codes):
             if len(np.unique(folds[codes == code])) < 2:
+                label = np.asarray(classes)[code:][:1].tolist()[0]
                 raise ValueError(
-                    f"cv={cv} needs at least two distinct rows of each class; class {np.asarray(classes)[code:][:1].tolist()[0]!r} has one."
-                    " Pass a cv of your own."
+                    f"cv={cv} needs at least two distinct rows of each class; class {label!r} has one. Pass a cv of "
+                    "your own."
                 )
         found = [(kept[folds != fold], kept[folds == fold]) for fold in np.unique(folds)]
     found = [(train, test) for train, test in found if len(test)]

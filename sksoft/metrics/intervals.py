@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from numbers import Integral
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from sksoft.metrics.binned_null import class_cells, class_draws, row_blocks_of_d
 from sksoft.metrics.calibration import check_choices
 from sksoft.metrics.events import columns, event_rows, resolved_mode
 from sksoft.metrics.null_labels import written_out
-from sksoft.metrics.predictions import WEIGHT_TYPES, Predictions, check_predictions
+from sksoft.metrics.predictions import WEIGHT_TYPES, Predictions, check_predictions, checked_weights
 from sksoft.metrics.resampling import BLOCK_BYTES, SCALES, draw_seeds, error_interval, inverted_interval, p_values
 
 METHODS = ("basic", "percentile", "centered")
@@ -295,7 +295,7 @@ def bootstrap_interval(
     ValueError
         For parameters out of range, for fewer than two rows, and what `metric` raises.
     TypeError
-        If `metric` is not callable.
+        If `metric` is not callable, or returns something else than a number.
 
     Notes
     -----
@@ -326,16 +326,21 @@ def bootstrap_interval(
     if not callable(metric):
         raise TypeError(f"The 'metric' parameter must be callable. Got {metric!r} instead.")
     y_true, y_proba = np.asarray(y_true), np.asarray(y_proba)
-    n_rows = len(y_true)
+    n_rows = len(y_true) if y_true.ndim else 0
     if n_rows < 2:
-        raise ValueError(f"A bootstrap interval needs at least two rows. Got {n_rows}.")
-    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        raise ValueError(f"A bootstrap interval needs at least two rows. Got y_true of shape {y_true.shape}.")
+    weights = checked_weights(sample_weight, y_true, weight_type)
     given = {} if weights is None else {"sample_weight": weights}
-    estimate = float(metric(y_true, y_proba, **given, **options))
+
+    def number(**given) -> float:
+        value = metric(y_true, y_proba, **given, **options)
+        if np.ndim(value) or not isinstance(value, Real):
+            raise TypeError(f"The 'metric' parameter must return a float. Got {type(value).__name__} instead.")
+        return float(value)
+
+    estimate = number(**given)
     draws = row_weights(n_rows, weights, weight_type, draw_seeds(random_state)[1])
-    replicates = np.array(
-        [metric(y_true, y_proba, sample_weight=next(draws), **options) for _ in range(n_resamples)], dtype=np.float64
-    )
+    replicates = np.array([number(sample_weight=next(draws)) for _ in range(n_resamples)])
     tail = (1 - confidence_level) / 2
     lower, upper = np.quantile(replicates, [tail, 1 - tail])
     centre = {"basic": 2 * estimate, "centered": estimate + replicates.mean(), "percentile": lower + upper}[method]

@@ -11,13 +11,40 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 
+class PooledScores:
+    """Rows pooled by distinct score: isotonic regression of any number of outcomes on the same scores.
+
+    Parameters
+    ----------
+    scores : ndarray (n,)
+    weights : ndarray (n,) float64, optional
+        Positive.
+
+    Attributes
+    ----------
+    scores : ndarray (u,)
+        The distinct ones, ascending.
+    place : ndarray (n,) intp
+        Which of them each row has.
+    weight : ndarray (u,) float64
+    """
+
+    def __init__(self, scores: np.ndarray, weights: np.ndarray | None = None):
+        self.row_weights = weights
+        self.scores, self.place = np.unique(scores, return_inverse=True)
+        self.weight = np.bincount(self.place, weights, minlength=len(self.scores)).astype(np.float64)
+
+    def fit(self, hits: np.ndarray) -> np.ndarray:
+        """The curve at the distinct scores, (u,), in [0, 1], of `hits` (n,)."""
+        weighted = hits if self.row_weights is None else self.row_weights * hits
+        hit = np.bincount(self.place, weighted, minlength=len(self.scores))
+        return np.clip(isotonic_regression(hit / self.weight, weights=self.weight).x, 0.0, 1.0)
+
+
 def isotonic_fit(scores: np.ndarray, hits: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Non-decreasing function of `scores` (n,) closest to `hits` in weighted squares, at the scores, in [0, 1].
 
     Equal scores are one point of their mean rate; scores however close are not equal. O(n log n).
     """
-    distinct, place = np.unique(scores, return_inverse=True)
-    weight = np.bincount(place, weights, minlength=len(distinct)).astype(np.float64)
-    hit = np.bincount(place, hits if weights is None else weights * hits, minlength=len(distinct))
-    fitted = isotonic_regression(hit / weight, weights=weight).x
-    return np.clip(fitted, 0.0, 1.0)[place]
+    pooled = PooledScores(scores, weights)
+    return pooled.fit(hits)[pooled.place]

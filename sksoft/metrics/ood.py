@@ -324,6 +324,10 @@ def _check_parameters(method, input, temperature, gamma, n_largest):
 
 def checked_scores(scores, input) -> np.ndarray:
     """(n, K) numbers."""
+    if input not in INPUTS:
+        raise ValueError(f"The 'input' parameter must be one of {INPUTS}. Got {input!r} instead.")
+    if np.asarray(scores).dtype.kind not in "biufO":
+        raise ValueError(f"The 'scores' parameter must hold numbers. Got dtype {np.asarray(scores).dtype} instead.")
     if input == "proba":
         proba = check_probabilities(scores)
         return np.column_stack([1 - proba, proba]) if proba.ndim == 1 else proba

@@ -23,6 +23,12 @@ class CalibrationSums:
     Make one for each part by :meth:`from_predictions` and add them: ``sum(parts[1:], parts[0])`` or ``a + b``. Errors
     are those of the rows put together, to rounding. The size does not depend on the number of rows.
 
+    What adds: binned errors of fixed edges in every mode, norm and debiased or not, the reliability curve, the smooth
+    error (on its grid), log-loss and Brier score. What does not, for it depends on the order or the pairs of all rows:
+    bins of equal weight and the monotone sweep (pass the quantiles of a first part as `edges`), cumulative (KS,
+    Kuiper), kernel and canonical errors with ``strategy='dynamic'``, isotonic (CORP) and cross-fitted terms, and
+    bootstrap intervals: for those keep the rows, or a sample of them.
+
     Parameters
     ----------
     mode : {'confidence', 'classwise', 'top_label', 'binary'}
@@ -231,10 +237,11 @@ def _grids(predictions: Predictions, mode, pos_label) -> np.ndarray:
 
 
 def _check_edges(edges) -> np.ndarray:
-    edges = np.asarray(edges, dtype=np.float64)
-    if edges.ndim != 1 or not ((edges > 0) & (edges < 1)).all() or (np.diff(edges) <= 0).any():
+    found = np.asarray(edges)
+    inner = found.astype(np.float64) if found.dtype.kind in "iuf" or not found.size else np.full(1, np.nan)
+    if inner.ndim != 1 or not ((inner > 0) & (inner < 1)).all() or (np.diff(inner) <= 0).any():
         raise ValueError(
             "The 'edges' parameter must hold the inner edges of the bins, numbers in (0, 1) that ascend. Got "
-            f"{np.array2string(edges, threshold=6, precision=4)} instead."
+            f"{np.array2string(found, threshold=6, precision=4)} instead."
         )
-    return edges
+    return inner

@@ -127,20 +127,27 @@ def check_predictions(
     check_consistent_length(y_true, proba)
     if len(y_true) == 0:
         raise ValueError("Found array with 0 sample(s) in y_true while a minimum of 1 is required.")
-    weights = None if sample_weight is None else check_sample_weight(sample_weight, proba)
-    if weights is not None:
-        _check_range(weights)
-    if weights is not None and weight_type == "frequency" and (weights != np.floor(weights)).any():
-        row = int(np.argmax(weights != np.floor(weights)))
-        raise ValueError(
-            "weight_type='frequency' needs weights that are whole numbers. Got sample_weight "
-            f"{weights[row]:g} in row {row} instead."
-        )
+    weights = checked_weights(sample_weight, proba, weight_type)
     if proba.ndim == 1:
         predictions = _check_binary(y_true, proba, weights, labels, pos_label)
     else:
         predictions = _check_multiclass(y_true, proba, weights, labels)
     return predictions if weights is None else _without_zero_weights(predictions, weights)
+
+
+def checked_weights(sample_weight, like, weight_type: str) -> np.ndarray | None:
+    """Weights (n,) float64 of as many rows as `like` has, or None; repetitions are whole numbers."""
+    if sample_weight is None:
+        return None
+    weights = check_sample_weight(sample_weight, like)
+    _check_range(weights)
+    if weight_type == "frequency" and (weights != np.floor(weights)).any():
+        row = int(np.argmax(weights != np.floor(weights)))
+        raise ValueError(
+            "weight_type='frequency' needs weights that are whole numbers. Got sample_weight "
+            f"{weights[row]:g} in row {row} instead."
+        )
+    return weights
 
 
 def _check_range(weights):

@@ -165,7 +165,10 @@ def _factorize(values) -> tuple[np.ndarray, np.ndarray]:
             first[objects[::-1]] = np.arange(len(values))[::-1]
             codes, distinct = pd.factorize(values[first], use_na_sentinel=True)
             return codes[objects], np.asarray(distinct, dtype=object)
-    codes, distinct = pd.factorize(values, use_na_sentinel=True)
+    try:
+        codes, distinct = pd.factorize(values, use_na_sentinel=True)
+    except TypeError as error:
+        raise TypeError(f"sensitive_features must hold values that can be hashed: {error}.") from error
     return codes, np.asarray(distinct, dtype=object)
 
 

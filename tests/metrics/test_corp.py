@@ -94,3 +94,14 @@ def test_one_score_only():
 def test_bad_input_is_named(options, message):
     with pytest.raises(ValueError, match=message):
         corp_curve([0, 1], [0.2, 0.7], **options)
+
+
+def test_blocks_do_not_depend_on_the_unit_of_weights():
+    rng = np.random.default_rng(4)
+    scores, weights = np.sort(rng.random(200)), rng.integers(1, 4, 200)
+    hits = rng.random(200) < 0.3
+    unit = corp_curve(hits, scores, sample_weight=weights, n_resamples=0).blocks
+    for factor in (1 / 3, 0.7, 1e90, 1e-90):
+        scaled = corp_curve(hits, scores, sample_weight=weights * factor, n_resamples=0).blocks
+        np.testing.assert_allclose(scaled["observed_rate"], unit["observed_rate"], rtol=1e-9)
+        np.testing.assert_allclose(scaled["weight"], unit["weight"] * factor, rtol=1e-9)

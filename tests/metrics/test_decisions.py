@@ -177,3 +177,13 @@ def test_the_identity_of_error_rates_on_compas(shared_data):
     odds_gap = equalized_odds(decision_rates(two["two_year_recid"], two["decile_score"] / 10, two["race"])).iloc[0]
     found = odds_gap[["difference", "difference_low", "difference_high"]].astype(float)
     np.testing.assert_allclose(found, [0.214, 0.182, 0.245], atol=5e-4)
+
+
+@pytest.mark.parametrize("compare", [decision_gaps, equalized_odds])
+def test_only_a_table_of_rates_is_compared(compare):
+    for rates in (None, 3, pd.DataFrame({"level": ["group"]})):
+        with pytest.raises(ValueError, match="'rates' parameter must be a table of decision_rates"):
+            compare(rates)
+    table = decision_rates([0, 1] * 60, [0.2, 0.9, 0.6, 0.7] * 30, ["a", "a", "b", "b"] * 30)
+    with pytest.raises(ValueError, match="'confidence_level'"):
+        compare(table, confidence_level=95)

@@ -311,3 +311,23 @@ def test_general_parameters_out_of_range_are_named():
         bootstrap_interval("brier", *problem())
     with pytest.raises(ValueError, match="at least two rows"):
         bootstrap_interval(brier_score, [1], [0.5])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"sample_weight": [0.5, 1.0], "weight_type": "frequency"}, ValueError, "whole numbers"),
+        ({"sample_weight": ["a", "b"]}, ValueError, "'sample_weight' parameter must hold numbers"),
+        ({"sample_weight": [1.0, -1.0]}, ValueError, "sample_weight"),
+    ],
+)
+def test_weights_of_general_intervals_are_checked_whatever_the_metric(options, error, message):
+    with pytest.raises(error, match=message):
+        bootstrap_interval(lambda *_, **__: 0.0, [0, 1], [0.2, 0.3], **options)
+
+
+def test_a_metric_returns_a_number():
+    with pytest.raises(TypeError, match=r"'metric' parameter must return a float\. Got tuple"):
+        bootstrap_interval(lambda *_, **__: (1.0, 2.0), [0, 1], [0.2, 0.3])
+    with pytest.raises(ValueError, match=r"at least two rows. Got y_true of shape \(\)"):
+        bootstrap_interval(brier_score, 1, 0.5)

@@ -239,3 +239,8 @@ def test_bad_features_are_named():
         neighbor_scores(X, new, n_neighbors=0)
     with pytest.raises(ValueError, match="whole numbers"):
         neighbor_scores(X, new, sample_weight=np.full(len(X), 0.5))
+
+
+def test_scores_are_numbers():
+    with pytest.raises(ValueError, match="'scores' parameter must hold numbers"):
+        ood_scores([["a", "b"]])

@@ -135,3 +135,11 @@ def test_methods_name_what_is_missing():
         sums.expected_calibration_error(norm="l3")
     with pytest.raises(ValueError, match="'interval'"):
         sums.reliability_curve(interval="wald")
+
+
+def test_edges_are_numbers():
+    for edges in (["a"], [0.5, None], [0.5, 0.2], [0.0]):
+        with pytest.raises(ValueError, match="'edges' parameter must hold"):
+            CalibrationSums.from_predictions([0, 1], [0.2, 0.7], edges=edges)
+    one = CalibrationSums.from_predictions([0, 1], [0.2, 0.7], edges=[])
+    assert one.expected_calibration_error() == pytest.approx(0.05)

@@ -164,3 +164,9 @@ def test_probabilities_alone():
 def test_weights_whose_squares_overflow_or_vanish_are_refused(extreme):
     with pytest.raises(ValueError, match=r"'sample_weight' parameter must hold zeros and numbers from .* in row 1"):
         check_predictions([0, 1, 1], [0.2, 0.7, 0.9], sample_weight=[1.0, extreme, 0.0])
+
+
+def test_weights_that_are_no_numbers_are_named():
+    for weights in (["a", "b"], [None, 1.0], np.array([{}, 1.0], dtype=object)):
+        with pytest.raises(ValueError, match="sample_weight"):
+            check_predictions([0, 1], [0.2, 0.7], sample_weight=weights)

@@ -170,3 +170,8 @@ def test_cells_in_another_order_than_the_groups():
 def test_bad_features_are_named(features, message):
     with pytest.raises(ValueError, match=message):
         partition_rows(features, 6)
+
+
+def test_values_that_cannot_be_hashed_are_named():
+    with pytest.raises(TypeError, match="sensitive_features must hold values that can be hashed"):
+        partition_rows([{1}, {2}], 2)

@@ -71,3 +71,8 @@ def test_bad_input_is_named(options, message):
         temperature_path(Y, LOGITS, **options)
     with pytest.raises(ValueError, match="finite"):
         temperature_path(["a", "b"], [[0.0, -np.inf], [1.0, 2.0]])
+
+
+def test_input_is_one_of_two():
+    with pytest.raises(ValueError, match="'input' parameter must be one of"):
+        temperature_path([0, 1], [[0.0, 1.0], [1.0, 0.0]], input="probabilities")
