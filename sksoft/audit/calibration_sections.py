@@ -40,8 +40,7 @@ def errors(report: AuditReport) -> Markup:
         [
             r["error"],
             r["unit"],
-            number(r["value"], 6 if r["unit"].endswith("²") else 4),
-            interval(r["low"], r["high"]),
+            *_value_and_ends(r, 6 if r["unit"].endswith("²") else 4),
             r["note"] or NOTHING,
         ]
         for _, r in report.frames["calibration_errors"].iterrows()
@@ -49,6 +48,10 @@ def errors(report: AuditReport) -> Markup:
     columns = text_columns("Error", "Unit") + number_columns("Value", "Interval") + text_columns("Note")
     caption = "Calibration errors. Binned, smooth, swept and cumulative ones are above 0 in any sample, by noise alone."
     return joined([tag("p", about), table(caption, columns, rows), _slope(report)])
+
+
+def _value_and_ends(r, digits: int) -> tuple[str, str]:
+    return number(r["value"], digits), interval(r["low"], r["high"], lambda value: number(value, digits))
 
 
 def _slope(report: AuditReport) -> Markup:

@@ -1,51 +1,36 @@
 """Calibration errors of several kinds with intervals, and the slope and intercept of logistic recalibration.
 
 All are of the positive class, or of more classes of the top label being right; the kernel error is of all
-probabilities. Intervals are those of :func:`sksoft.metrics.resampling.error_interval`: low end 0 where "calibrated" is
-not rejected, for noise pushes every error up.
+probabilities. Values are those of :mod:`sksoft.metrics`, intervals those of :mod:`sksoft.metrics.drawn_intervals`.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from sksoft.audit.hypotheses import KERNEL, sampled
-from sksoft.metrics import (
-    bootstrap_interval,
-    calibration_error_interval,
-    cox_calibration,
-    cumulative_calibration_error,
-    kernel_calibration_error,
-    monotone_sweep_calibration_error,
-    smooth_calibration_error,
-)
+from sksoft.audit.hypotheses import sampled
+from sksoft.metrics import calibration_error_interval, cox_calibration
+from sksoft.metrics.cumulative import cumulative_statistics
+from sksoft.metrics.drawn_intervals import event_intervals, kernel_interval
+from sksoft.metrics.events import Event, events
 from sksoft.metrics.families_of_tests import noted
 from sksoft.metrics.intervals import MetricInterval
+from sksoft.metrics.kernel_error import residual_rows
 from sksoft.metrics.predictions import Predictions
-from sksoft.metrics.resampling import error_interval
-from sksoft.metrics.smooth import residual_grid, smooth_error
+from sksoft.metrics.smooth import residual_grid, smooth_error, smooth_error_of
+from sksoft.metrics.sweep import sweep_sums
 
-# Draws for the interval of an error that has to be computed anew for each: this many, or fewer so that draws times rows
-# stay within bounds; with too few of them there is no interval.
-MOST_DRAWS, FEWEST_DRAWS, MOST_ROWS_DRAWN = 199, 40, 10_000_000
-# Cells of the grid for draws of the smooth error: for an interval it may be 1e-5 off.
-CELLS_DRAWN = 1 << 10
-ANEW: dict[str, tuple[Callable, dict]] = {
-    "smooth": (smooth_calibration_error, {}),
-    "cumulative (Kolmogorov–Smirnov)": (cumulative_calibration_error, {"statistic": "ks"}),
-    "cumulative (Kuiper)": (cumulative_calibration_error, {"statistic": "kuiper"}),
-    "monotone sweep": (monotone_sweep_calibration_error, {}),
-}
 BINNED = {"binned": "ece", "binned, debiased": "ece_debiased"}
-# The test whose p-value says whether an error could be none.
-ITS_TEST = dict.fromkeys(ANEW, "binned error (bootstrap)") | {
-    name: name for name in ANEW if name.startswith("cumulative")
-}
+UNBINNED = ("smooth", "cumulative (Kolmogorov–Smirnov)", "cumulative (Kuiper)", "monotone sweep")
+# Draws for the intervals of errors that are computed anew for each: this many, or fewer so that draws times rows stay
+# within bounds; with too few of them there is no interval.
+MOST_DRAWS, FEWEST_DRAWS, MOST_ROWS_DRAWN = 99, 40, 10_000_000
+# Cells of the grid for draws of the smooth error: for the ends of an interval it may be 1e-5 off.
+CELLS_DRAWN = 1 << 10
+UNKNOWN = MetricInterval(float("nan"), float("nan"), float("nan"))
 
 
-def error_table(predictions: Predictions, overall: pd.Series, tests: pd.DataFrame, settings: dict) -> pd.DataFrame:
+def error_table(predictions: Predictions, overall: pd.Series, settings: dict) -> pd.DataFrame:
     """Measure calibration errors.
 
     Parameters
@@ -53,8 +38,6 @@ def error_table(predictions: Predictions, overall: pd.Series, tests: pd.DataFram
     predictions : Predictions
     overall : Series
         The first row of :func:`sksoft.metrics.group_calibration`: all rows.
-    tests : DataFrame
-        Of :func:`~sksoft.audit.hypotheses.calibration_test_table`.
     settings : dict
 
     Returns
@@ -62,16 +45,14 @@ def error_table(predictions: Predictions, overall: pd.Series, tests: pd.DataFram
     table : DataFrame
         ``error``, ``unit``, ``value``, ``low``, ``high`` (NaN without draws) and ``note``.
     """
-    scores, hits = predictions.event
-    event = Predictions(np.array([0, 1]), np.asarray(hits).astype(np.intp), scores, predictions.weights)
-    p_values = tests.set_index("test")["p_value"]
+    (event,) = events(predictions, "auto")
     ends = overall["ece_low"], overall["ece_high"]
     rows = [(name, "probability", overall[of], *ends, "") for name, of in BINNED.items()]
     rows.append(("root mean square, debiased", "probability", *_root_mean_square(event, settings), ""))
-    for name, (metric, options) in ANEW.items():
-        found, note = _drawn_anew(event, metric, options, float(p_values[ITS_TEST[name]]), settings)
-        rows.append((name, "probability", *found, note))
-    rows.append(("kernel, squared (SKCE)", "probability²", *_kernel(predictions, tests, settings["random_state"])))
+    intervals, note = _unbinned_intervals(event, settings)
+    for name, value, interval in zip(UNBINNED, _unbinned(event), intervals):
+        rows.append((name, "probability", value, interval.low, interval.high, note))
+    rows.append(("kernel, squared (SKCE)", "probability²", *_kernel(predictions, settings)))
     return pd.DataFrame(rows, columns=["error", "unit", "value", "low", "high", "note"])
 
 
@@ -104,12 +85,12 @@ def slope_table(predictions: Predictions, settings: dict) -> pd.DataFrame:
     return table.assign(low=table["value"] - half, high=table["value"] + half, note=note)
 
 
-def _root_mean_square(event: Predictions, settings: dict) -> tuple[float, float, float]:
+def _root_mean_square(event: Event, settings: dict) -> tuple[float, float, float]:
     """Debiased error and its interval."""
     interval = calibration_error_interval(
-        event.codes,
-        event.proba,
-        labels=event.classes,
+        np.asarray(event.hits).astype(np.intp),
+        event.scores,
+        labels=[0, 1],
         norm="l2",
         debias=True,
         n_bins=settings["n_bins"],
@@ -123,51 +104,44 @@ def _root_mean_square(event: Predictions, settings: dict) -> tuple[float, float,
     return interval.estimate, low, high
 
 
-def _coarse_smooth_error(hits, scores, *, sample_weight=None, labels=None) -> float:
-    """The smooth calibration error of rows with `hits` 0 and 1 on a coarser grid."""
-    total = len(hits) if sample_weight is None else sample_weight.sum()
-    return smooth_error(residual_grid(scores, hits, n_cells=CELLS_DRAWN, weights=sample_weight) / total)
+def _unbinned(event: Event, n_cells: int | None = None) -> tuple[float, float, float, float]:
+    """Smooth, KS, Kuiper and monotone sweep errors, the first on a grid of so many cells."""
+    if n_cells is None:
+        smooth = smooth_error_of(event)
+    else:
+        total = len(event.scores) if event.weights is None else event.weights.sum()
+        grid = residual_grid(event.scores, event.hits, n_cells=n_cells, weights=event.weights)
+        smooth = smooth_error(grid / total)
+    walk = cumulative_statistics(event.scores, event.hits, event.weights)
+    return smooth, walk.ks, walk.kuiper, float(sweep_sums(event).error("l1"))
 
 
-def _drawn_anew(event: Predictions, metric: Callable, options: dict, p_value: float, settings: dict):
-    """Value and ends of the interval, and why there is none."""
-    n_rows = len(event.codes)
-    n_draws = min(settings["n_resamples"], MOST_DRAWS, MOST_ROWS_DRAWN // n_rows)
-    common = {"labels": event.classes} | options
-    value = metric(event.codes, event.proba, sample_weight=event.weights, **common)
-    if n_draws < min(settings["n_resamples"], FEWEST_DRAWS):
-        return MetricInterval(value, float("nan"), float("nan")), f"no interval of {n_rows:,} rows"
-    if n_draws < 2 or n_rows < 2 or np.isnan(p_value):
-        return MetricInterval(value, float("nan"), float("nan")), ""
-    values: list[float] = []
-    drawn = _coarse_smooth_error if metric is smooth_calibration_error else metric
-
-    def recorded(y_true, y_proba, **more) -> float:
-        values.append(drawn(y_true, y_proba, **more))
-        return values[-1]
-
-    bootstrap_interval(
-        recorded,
-        event.codes,
-        event.proba,
+def _unbinned_intervals(event: Event, settings: dict) -> tuple[list[MetricInterval], str]:
+    """Intervals, and why there are none."""
+    n_draws = min(settings["n_resamples"], MOST_DRAWS, MOST_ROWS_DRAWN // len(event.scores))
+    if n_draws < 2 or n_draws < min(settings["n_resamples"], FEWEST_DRAWS):
+        said = f"no interval of {len(event.scores):,} rows" if settings["n_resamples"] > 1 else ""
+        return [UNKNOWN] * len(UNBINNED), said
+    found = event_intervals(
+        lambda scores, hits, weights: _unbinned(Event(1.0, scores, hits, weights), CELLS_DRAWN),
+        event,
+        weight_type="sampling",
         n_resamples=n_draws,
-        sample_weight=event.weights,
+        confidence_level=settings["confidence_level"],
         random_state=settings["random_state"],
-        **common,
     )
-    low, high = error_interval(np.array(value), np.array(values[1:]), p_value, settings["confidence_level"])
-    return MetricInterval(value, float(low), float(high)), ""
+    return found, ""
 
 
-def _kernel(predictions: Predictions, tests: pd.DataFrame, seed: int) -> tuple[float, float, float, str]:
-    """Unbiased estimate, which has no interval and is the statistic of its test, and a note."""
-    sample, unknown = sampled(predictions, seed), float("nan")
-    value = float(tests.set_index("test").loc[KERNEL, "statistic"])
-    labels = np.arange(2 if sample.is_binary else sample.proba.shape[1])
-    note = ""
-    if np.isnan(value):  # no draws, no test
-        options = {"labels": labels, "sample_weight": sample.weights}
-        value, note = noted(lambda: kernel_calibration_error(sample.codes, sample.proba, **options), unknown)
+def _kernel(predictions: Predictions, settings: dict) -> tuple[float, float, float, str]:
+    """Unbiased estimate with its interval, and a note."""
+    sample = sampled(predictions, settings["random_state"])
+    (rows,) = residual_rows(sample, "auto")
+    options = {name: settings[name] for name in ("confidence_level", "random_state")}
+    n_draws = min(settings["n_resamples"], MOST_DRAWS)
+    found, note = noted(
+        lambda: kernel_interval(rows, estimator="unbiased", frequency=False, n_resamples=n_draws, **options), UNKNOWN
+    )
     if len(sample.codes) < len(predictions.codes):
         note = f"a random sample of {len(sample.codes):,} rows"
-    return value, unknown, unknown, note
+    return *found, note

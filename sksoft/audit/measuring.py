@@ -55,7 +55,7 @@ def measured_frames(
         frames["groups"] = _group_frame(predictions, features, settings, sensitive_features is not None)
     with step("Calibration errors with intervals"):
         overall = frames["groups"].iloc[0]
-        frames["calibration_errors"] = error_table(predictions, overall, frames["calibration_tests"], settings)
+        frames["calibration_errors"] = error_table(predictions, overall, settings)
         frames["calibration_slope"] = slope_table(predictions, settings)
     if sensitive_features is not None:
         partition = partition_rows(sensitive_features, n_rows, predictions.kept)
