@@ -39,11 +39,13 @@ class NullLabels:
         """Codes (n,) intp."""
         n_edges, n_rows = self.edges.shape
         uniform = bins.uniforms(self.seed, resample, n_rows)
-        codes = np.zeros(n_rows, dtype=np.intp)
         if n_edges < FEW_CLASSES:
+            count, above = np.zeros(n_rows, dtype=np.uint8), np.empty(n_rows, dtype=bool)
             for edge in self.edges:
-                codes += uniform >= edge
-            return codes
+                np.greater_equal(uniform, edge, out=above)
+                count += above.view(np.uint8)
+            return count.astype(np.intp)
+        codes = np.zeros(n_rows, dtype=np.intp)
         rows, step = np.arange(n_rows), 1 << (n_edges.bit_length() - 1)
         while step:  # codes = number of edges <= uniform
             candidate = codes + step
