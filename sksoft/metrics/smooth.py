@@ -7,6 +7,7 @@ Gaussian cut off at some frequency, the walk keeps what makes the fixed point un
 makes the error larger.
 """
 
+from functools import cache
 from numbers import Real
 
 import numpy as np
@@ -137,6 +138,12 @@ def _spectrum(grid: np.ndarray) -> np.ndarray:
 
 def _smoothed_error(spectrum: np.ndarray, sigma: float) -> float:
     n_cells = len(spectrum) - 1
-    decay = np.exp(-((sigma * n_cells) ** 2) * 2 * np.sin(np.linspace(0, np.pi / 2, n_cells + 1)) ** 2)
+    decay = np.exp(-((sigma * n_cells) ** 2) * _rates(n_cells))
     density = np.abs(dct(spectrum * decay, type=1))
     return float(density.sum() - 0.5 * (density[0] + density[-1])) / n_cells
+
+
+@cache
+def _rates(n_cells: int) -> np.ndarray:
+    """``1 − cos(π k h)``, k = 0..n_cells."""
+    return 2 * np.sin(np.linspace(0, np.pi / 2, n_cells + 1)) ** 2
