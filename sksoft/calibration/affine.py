@@ -63,8 +63,8 @@ class AffineMap:
 
 
 def affine_scores(x: np.ndarray, factors: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """V x + b, (n, K), in a fresh array; `factors` are V or its diagonal."""
-    z = x @ factors.T if factors.ndim == 2 else x * factors
+    """V x + b, (n, K); `factors` are V, or its diagonal, and then x is overwritten."""
+    z = x @ factors.T if factors.ndim == 2 else np.multiply(x, factors, out=x, casting="same_kind")
     z += shifts
     return z
 

@@ -155,7 +155,8 @@ class VectorScaler(ClassifierMixin, BaseEstimator):
         proba : ndarray of shape (n, K)
             Columns in the order of ``classes_``; rows sum to one.
         """
-        return rowwise.softmax_rows(self._scores(X))
+        scores = self._scores(X)
+        return rowwise.softmax_rows(scores, out=scores)
 
     def predict(self, X):
         """The label of the largest calibrated score; of equals, the first.

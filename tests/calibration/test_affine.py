@@ -77,5 +77,5 @@ def test_a_fit_continues_from_another_map():
 
 def test_scores_of_a_map():
     x = np.array([[1.0, 2.0], [3.0, 4.0]])
-    np.testing.assert_allclose(affine_scores(x, np.array([[1, 1], [0, 2]]), np.array([1.0, 0.0])), [[4, 4], [8, 8]])
-    np.testing.assert_allclose(affine_scores(x, np.array([1, 2]), np.array([1.0, 0.0])), [[2, 4], [4, 8]])
+    np.testing.assert_allclose(affine_scores(x, np.array([[1.0, 1], [0, 2]]), np.array([1.0, 0.0])), [[4, 4], [8, 8]])
+    np.testing.assert_allclose(affine_scores(x, np.array([1.0, 2]), np.array([1.0, 0.0])), [[2, 4], [4, 8]])
