@@ -27,7 +27,7 @@ class ScoredRows:
     weights : ndarray (n,), float64, > 0
     classes : ndarray (K,)
         Labels of the columns, in their order.
-    kept : ndarray, bool or of int
+    kept : ndarray (rows of X,) bool
         Which rows of X these are.
     """
 
@@ -38,8 +38,9 @@ class ScoredRows:
     kept: np.ndarray
 
     def chosen(self, rows: np.ndarray) -> "ScoredRows":
-        """Some of these rows, by number."""
-        kept = np.flatnonzero(self.kept)[rows]
+        """Some of these rows, by ascending numbers."""
+        kept = np.zeros_like(self.kept)
+        kept[np.flatnonzero(self.kept)[rows]] = True
         return replace(self, logits=self.logits[rows], codes=self.codes[rows], weights=self.weights[rows], kept=kept)
 
 

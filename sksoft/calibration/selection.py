@@ -41,6 +41,8 @@ ENDLESS = ("temperature", "ensemble_temperature")
 N_FOLDS = 5
 # Scores above which two folds have to do.
 MANY_SCORES, FEWEST_FOLDS = 1 << 23, 2
+# A gain that is none: what rounding makes of losses that are the same, in nats.
+RESOLUTION = 1e-9
 # The floor of a probability in the comparison, that of scikit-learn's log_loss.
 SMALLEST = np.finfo(np.float64).eps
 
@@ -75,7 +77,7 @@ def select_calibrator(rows: ScoredRows, X):
     out = ENDLESS if _separates(rows) else ()
     eligible = np.array([name not in out for name in makers])
     best = int(np.argmax(np.where(eligible, gain, -np.inf)))
-    chosen = best if gain[best] > stderr[best] else 0
+    chosen = best if gain[best] > max(stderr[best], RESOLUTION) else 0
     comparison = {
         "method": np.array(list(makers)),
         "log_loss": losses @ share,

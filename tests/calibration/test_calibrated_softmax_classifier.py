@@ -28,6 +28,7 @@ from sksoft import (
     TemperatureScaler,
 )
 from sksoft.calibration.calibrated_softmax_classifier import METHODS
+from sksoft.calibration.score_input import scored_rows
 from sksoft.calibration.selection import FOR_MANY_CLASSES
 
 
@@ -390,3 +391,17 @@ def test_groups_may_be_passed_to_predict(digits, ensemble):
     groups = X_test[:, 20] > 0
     proba = model.predict_proba(X_test, sensitive_features=groups)
     np.testing.assert_array_equal(model.predict(X_test, sensitive_features=groups), proba.argmax(axis=1))
+
+
+def test_a_gain_of_rounding_is_none():
+    """Certain and always right: no calibrator has anything to gain."""
+    y = np.arange(90) % 3
+    model = CalibratedSoftmaxClassifier(FrozenEstimator(Scores().fit(y[:, None], y)))
+    assert isinstance(model.fit(40.0 * np.eye(3)[y], y).calibrator_, IdentityCalibrator)
+
+
+def test_rows_are_chosen_again_and_again():
+    rows = scored_rows(np.eye(3), [0, 1, 2], [1, 0, 2], input="logits", classes=[0, 1, 2], name="Test")
+    one = rows.chosen(np.array([1])).chosen(np.array([0]))
+    assert one.kept.tolist() == [False, False, True]
+    assert one.codes.tolist() == [2]
