@@ -134,6 +134,9 @@ def _add_audit_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--confidence", type=float, default=0.95, metavar="P", help="level of intervals (default: 0.95)")
     group.add_argument("--seed", type=int, default=0, metavar="N", help="of resampling and folds (default: 0)")
+    group.add_argument(
+        "--no-recalibrate", action="store_true", help="leave out what calibrators would change, which fits some"
+    )
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -198,6 +201,7 @@ def _report(arguments: argparse.Namespace, command: str, progress: Progress):
     options = {
         "thresholds": _thresholds(arguments.threshold),
         "n_bins": arguments.bins,
+        "recalibrate": not arguments.no_recalibrate,
         "strategy": arguments.strategy,
         "min_group_size": arguments.min_group_size,
         "n_resamples": arguments.resamples,

@@ -1,5 +1,7 @@
 """Every check can be flagged, can pass, and knows when it cannot say."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -237,3 +239,10 @@ def test_multicalibration_finds_what_cancels_over_all_rows():
     finding = audit(Y, p, sensitive_features=SEX, n_resamples=99, recalibrate=False).finding("SKS305")
     assert (finding.outcome, finding.severity) == ("flagged", "high")
     assert outcomes(sensitive_features=SEX, **QUICK)["SKS305"] == ("insufficient evidence", "none")
+
+
+def test_the_guide_lists_every_check():
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
+    for code, entry in CHECKS.items():
+        assert f"| {code} | {entry.title} | {entry.question} |" in guide
+    assert guide.count("| SKS") == len(CHECKS)

@@ -448,3 +448,13 @@ def test_as_a_process(write_csv, tmp_path, prediction_rows):
     assert (bad.returncode, bad.stdout) == (2, "")
     assert "no column 'nothing'" in bad.stderr
     assert "Traceback" not in bad.stderr
+
+
+def test_nothing_is_refitted_on_request(run, write_csv, prediction_rows, tmp_path):
+    path, found = write_csv(prediction_rows(200)), tmp_path / "audit.json"
+    code, _, _ = run(path, "--no-recalibrate", "--group", "sex", "--json", str(found))
+    assert code == 0
+    content = json.loads(found.read_text())
+    outcomes = {finding["code"]: finding["outcome"] for finding in content["findings"]}
+    assert {outcomes[c] for c in ("SKS204", "SKS207", "SKS304")} == {"not applicable"}
+    assert "calibrators" not in content["frames"]
