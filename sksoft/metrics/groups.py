@@ -91,7 +91,7 @@ def group_calibration(
     probabilities [1]_: exact under the null up to the number of draws B. They are adjusted by the step-down
     max-T method of Westfall and Young over the joint draws, whose smallest value does not grow with the number
     of groups. Intervals are those of :func:`calibration_error_interval`: Poisson bootstrap of rows and inversion of a
-    test, 0 included where "calibrated" is not rejected; in simulations 95 % intervals cover 93 to 100 %.
+    test, 0 included where "calibrated" is not rejected; in simulations 95 % intervals cover 92 to 100 %.
     Gaps: two-sided Wald test, adjusted by Holm. Draws depend on the seed, the resample and the position of the
     row only. O(nK + nB) time, O(n + B·cells) memory, in blocks of resamples.
 

@@ -102,7 +102,7 @@ def p_values(observed, drawn) -> np.ndarray:
 def resampled_interval(estimate, resampled: ResampledErrors, p_value, confidence_level):
     """The wider of :func:`error_interval` and :func:`inverted_interval` of plug-in errors: low and high ends.
 
-    Simulated coverage of 95 % intervals: 93 to 100 %, see :func:`~sksoft.metrics.calibration_error_interval`.
+    Simulated coverage of 95 % intervals: 92 to 100 %, see :func:`~sksoft.metrics.calibration_error_interval`.
     """
     ends = error_interval(estimate, resampled.replicates, p_value, confidence_level)
     others = inverted_interval(estimate, estimate, resampled.scaled, confidence_level)
