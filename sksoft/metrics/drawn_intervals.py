@@ -1,7 +1,10 @@
 """Intervals of calibration errors that are no sums over bins: some draws of the rows, and of calibrated outcomes.
 
 Ends as :func:`~sksoft.metrics.resampling.error_interval` has them: low ``2T − q``, and 0 where T is not larger than
-that of outcomes drawn with the predicted probabilities; high ``T + mean T* − q``.
+that of outcomes drawn with the predicted probabilities; high ``T + mean T* − q``. And the low end is not above
+``T − q₀``, q₀ the upper quantile of the error of such outcomes: an error of this kind is a norm of mean residuals,
+which are gaps plus noise, so that it is at most that of the gaps plus that of the noise. Without this, where a small
+error is just detected the low end was too high in a quarter of simulated samples.
 """
 
 from collections.abc import Callable
@@ -64,6 +67,8 @@ def event_intervals(
         replicates.append(metric(scores[kept], hits[kept], drawn[kept]))
     p_value = p_values(estimate, np.array(null))
     low, high = error_interval(estimate, np.array(replicates), p_value, confidence_level)
+    noise = np.quantile(null, 0.5 + confidence_level / 2, axis=0)
+    low = np.minimum(low, np.maximum(estimate - noise, 0.0))
     return [MetricInterval(*map(float, ends)) for ends in zip(estimate, low, high)]
 
 

@@ -148,8 +148,8 @@ def calibration_report(
     -----
     Intervals: normal for means over rows; Wald's for slope and intercept; those of :func:`calibration_error_interval`
     for binned errors, of at most 199 draws after the first two. Errors that are no sums over bins (monotone sweep,
-    smooth, KS, Kuiper) have a bootstrap interval of at most 99 draws, whose low end is 0 where outcomes drawn with the
-    predicted probabilities give as large an error. The kernel error takes all pairs where n² times the number of
+    smooth, KS, Kuiper) have a bootstrap interval of at most 99 draws, whose low end makes room for the error that
+    outcomes drawn with the predicted probabilities have. The kernel error takes all pairs where n² times the number of
     columns is at most 10⁷, with a bootstrap interval (99 draws), and the pairs of rows (1, 2), (3, 4), … beyond, with a
     normal one; its note says which. Cost: O(n (K² + log n) + n B + n K min(B, 199)), 6 s for 100 000 rows of 10 classes
     in 4 groups.
