@@ -135,7 +135,7 @@ def fit_diagonal(
     """
     scores = Diagonal(len(rows.classes))
     penalty = Ridge(scores.pack(strengths.diagonal, strengths.shift))
-    solution = _solve(Dense(x), scores, penalty, rows, offset, scores.pack(0.0, 0.0), tol, max_iter)
+    solution = _solve(Dense(x, by_rows=True), scores, penalty, rows, offset, scores.pack(0.0, 0.0), tol, max_iter)
     return AffineMap(*scores.unpack(solution.w)), solution
 
 

@@ -116,7 +116,7 @@ class Curvature:
             with objective.backend():
                 proba, weights = self.rows(block)
                 if isinstance(scores, Diagonal) and link.on_simplex:
-                    return (diagonal_hessian_sweep(block.design.rows(block.rows, dtype), proba, weights, prepared),)
+                    return (diagonal_hessian_sweep(block.X(dtype), proba, weights, prepared),)
                 tiled = block.design.tiled(block.rows) if in_tiles else None
                 if tiled is not None:
                     rows = block.design.rows(block.rows, dtype)

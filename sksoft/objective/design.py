@@ -164,12 +164,17 @@ class Dense:
         0 and 1 by default. A scale is positive.
     ones : bool, default=False
         Whether a column of ones follows.
+    by_rows : bool, default=False
+        Whether scores are no products with columns, so that no copy of these is of use.
     memory : float, default=inf
         Bytes for copies and buffers.
     """
 
-    def __init__(self, X, centre=None, scale=None, *, ones: bool = False, memory: float = np.inf):
+    def __init__(
+        self, X, centre=None, scale=None, *, ones: bool = False, by_rows: bool = False, memory: float = np.inf
+    ):
         self.X, self.centre, self.scale, self.ones, self.memory = X, centre, scale, ones, memory
+        self.by_rows = by_rows
         self._tiled: dict[tuple[int, int], np.ndarray] = {}
         self._factor = np.ones(1) if scale is None else 1.0 / scale
 
@@ -241,7 +246,7 @@ class Dense:
     @property
     def narrow(self) -> bool:
         """Whether rows are so short that the order in which they stand decides the time of a product."""
-        return self.shape[1] <= NARROW
+        return self.shape[1] <= NARROW and not self.by_rows
 
     @property
     def score_order(self) -> Literal["C", "F"]:
@@ -281,12 +286,12 @@ class Dense:
     def chosen(self, mask: np.ndarray, dtype=np.float32) -> "Dense":
         """The design of some rows, copied."""
         if dtype == np.float32 and self.keep:
-            return Dense(self._single[mask])
+            return Dense(self._single[mask], by_rows=self.by_rows)
         chosen = np.flatnonzero(mask)
         out = np.empty((len(chosen), self.shape[1]), dtype)
         for part in row_blocks(len(chosen), 8 * self.shape[1]):
             self._fill(self.X[chosen[part]], out[part])
-        return Dense(out)
+        return Dense(out, by_rows=self.by_rows)
 
     def _fill(self, X, out: np.ndarray) -> np.ndarray:
         p = self.X.shape[1]

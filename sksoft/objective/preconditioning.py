@@ -159,7 +159,7 @@ def _diagonal_sums(curvature, *of_rows) -> tuple:
 
     def partial(block):
         proba, weights = curvature.rows(block)
-        X = block.design.rows(block.rows, curvature.dtype)
+        X = block.X(curvature.dtype)
         return tuple(sums(X, proba, weights) for sums in of_rows)
 
     return curvature.batches.map_reduce(partial)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sksoft.kernels.sweeps import diagonal_adjoint
-from sksoft.objective.design import Twin, is_sparse, times, transposed_times
+from sksoft.objective.design import is_sparse, times, transposed_times
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,10 @@ class Linear:
 
 @dataclass(frozen=True)
 class Diagonal:
-    """z = v ∘ x + b, each class's score from its own column of X: w is the matrix [v, b], (K, 2), row by row."""
+    """z = v ∘ x + b, each class's score from its own column of X: w is the matrix [v, b], (K, 2), row by row.
+
+    Of a design that is taken by rows.
+    """
 
     n_classes: int
 
@@ -154,7 +157,7 @@ class Diagonal:
 
     def scores(self, prepared, X, out) -> np.ndarray:
         factors, shifts = prepared
-        np.multiply(X.rows if isinstance(X, Twin) else X, factors, out=out)
+        np.multiply(X, factors, out=out)
         out += shifts
         return out
 
@@ -162,7 +165,7 @@ class Diagonal:
         return self.scores(prepared, X, out)
 
     def adjoint(self, g, X) -> tuple[np.ndarray, ...]:
-        return (diagonal_adjoint(g, X.rows if isinstance(X, Twin) else X),)
+        return (diagonal_adjoint(g, X),)
 
     def flat(self, sums) -> np.ndarray:
         return sums[0].astype(np.float64, copy=False).ravel()

@@ -99,7 +99,10 @@ def diagonal(rng, *, strength=0.3, n=60, K=4, dtype=np.float64):
     """Scores v ∘ x + b added to known ones, with a ridge on both."""
     X = (3.0 * rng.normal(size=(n, K))).astype(dtype)
     batches = InMemory(
-        Dense(X), Labels(rng.integers(K, size=n), K), rng.uniform(0.5, 2.0, size=n), rng.normal(size=(n, K))
+        Dense(X, by_rows=True),
+        Labels(rng.integers(K, size=n), K),
+        rng.uniform(0.5, 2.0, size=n),
+        rng.normal(size=(n, K)),
     )
     scores = Diagonal(K)
     return Objective(FenchelYoung(LINKS["softmax"]), scores, batches, Ridge(scores.pack(strength, strength)))
