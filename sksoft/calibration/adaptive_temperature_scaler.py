@@ -251,8 +251,7 @@ class _Loss:
 
     def part(self, share: float) -> "_Loss":
         """That of some of the rows, chosen by their place."""
-        keys = splitmix.mix(np.arange(1, len(self.codes) + 1, dtype=np.uint64))
-        some = keys < np.uint64(2**64 * share)
+        some = splitmix.drawn_rows(len(self.codes), share)
         return _Loss(self.logits[some], self.codes[some], self.weights[some], self.x[some], self.lowest)
 
     def at(self, w) -> tuple[float, np.ndarray, np.ndarray]:

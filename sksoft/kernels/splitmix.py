@@ -16,3 +16,8 @@ def mix(words: np.ndarray) -> np.ndarray:
     words = (words ^ (words >> np.uint64(30))) * FACTOR_1
     words = (words ^ (words >> np.uint64(27))) * FACTOR_2
     return words ^ (words >> np.uint64(31))
+
+
+def drawn_rows(n_rows: int, share: float) -> np.ndarray:
+    """A mask (n_rows,) of about a share of the rows, drawn by their position: the same at every call."""
+    return mix(np.arange(1, n_rows + 1, dtype=np.uint64)) < np.uint64(2**64 * share)

@@ -98,8 +98,7 @@ def _start(loss: TemperatureLoss) -> float:
     """Where to begin: the best β of a share of many rows."""
     if loss.scores.size < SKETCHED:
         return BETA_START
-    keys = splitmix.mix(np.arange(1, len(loss.codes) + 1, dtype=np.uint64))
-    some = keys < np.uint64(2**64 * SKETCH_SHARE)
+    some = splitmix.drawn_rows(len(loss.codes), SKETCH_SHARE)
     if not loss.weights[some].any():
         return BETA_START
     with loss.backend():  # that of all rows: their compiled code is there

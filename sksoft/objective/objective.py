@@ -148,8 +148,7 @@ class Objective:
 
     def sample(self, share: float) -> "Objective":
         """The objective of about a share of the rows, in float32, under the same penalty."""
-        keys = splitmix.mix(np.arange(1, self._shape[0] + 1, dtype=np.uint64))
-        batches = self.batches.chosen(keys < np.uint64(2**64 * share))
+        batches = self.batches.chosen(splitmix.drawn_rows(self._shape[0], share))
         batches.weights = batches.weights / batches.weights.sum()
         return Objective(self.loss, self.scores, batches, self.penalty, rough=True)
 
