@@ -2,10 +2,9 @@ r"""Calibrated scores that are affine in the scores of a model, z' = o + V x + b
 
     F(V, b) = Σᵢ sᵢ L(yᵢ, oᵢ + V xᵢ + b) / Σᵢ sᵢ + ½ (d Σ V_kk² + e Σ_{k≠j} V_kj² + c Σ b_k²)
 
-Where o = x, V is the way from the identity.
-
 with L the log-loss of a softmax, x the model's scores (K columns), o known scores, and V full or diagonal. It is
-convex; where d, e and c are positive the duality gap of the fit is proved, else its Newton decrement speaks.
+convex; where d, e and c are positive the duality gap of the fit is proved, else its Newton decrement speaks. Where
+o = x, V is the way from the identity.
 
 Two classes are one row, the difference of both, under the ridge that the best split between the two leaves: of
 strengths e and d for the entries of one column, e d / (e + d).

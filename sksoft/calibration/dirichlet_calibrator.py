@@ -6,13 +6,12 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sksoft._validation import Interval, StrOptions, fit_context
-from sksoft.calibration.affine import affine_scores, bounded, keep_map, log_proba_of
-from sksoft.calibration.penalised_matrix import PenalisedMatrix, least_loss
+from sksoft.calibration.affine import affine_scores, keep_map, log_proba_of
+from sksoft.calibration.penalised_matrix import fit_calibrator
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.calibration.score_output import decision_scores, most_likely
 from sksoft.kernels import rowwise
 from sksoft.metrics.folds import CV_CONSTRAINTS
-from sksoft.metrics.temperature import best_temperature
 
 
 class DirichletCalibrator(ClassifierMixin, BaseEstimator):
@@ -161,16 +160,7 @@ class DirichletCalibrator(ClassifierMixin, BaseEstimator):
         """
         rows = scored_rows(X, y, sample_weight, input=self.input, classes=self.classes, name="DirichletCalibrator")
         self.classes_, self.n_features_in_ = rows.classes, len(rows.classes)
-        x = log_proba_of(rows.logits)
-        beta = best_temperature(x, rows.codes, rows.weights).finite_beta
-        x = bounded(np.multiply(x, beta, out=x))
-        problem = PenalisedMatrix(x, rows, self.penalty, self.shift_strength, tol=self.tol, max_iter=self.max_iter)
-        self.strength_ = self.strength
-        self.__dict__.pop("cv_results_", None)  # of an earlier fit
-        if self.strength is None:
-            self.cv_results_ = problem.losses(self.cv)
-            self.strength_ = least_loss(self.cv_results_)
-        keep_map(self, *problem.fit(self.strength_), beta)
+        keep_map(self, *fit_calibrator(self, log_proba_of(rows.logits), rows))
         return self
 
     def decision_function(self, X):

@@ -1,7 +1,7 @@
 """The matrix of Dirichlet and of matrix scaling: its penalties, and the choice of their strength by cross-validation.
 
-R(V, b) = λ Σ_{k≠j} V_kj² / (K (K − 1)) + μ Σ b_k² / K          'odir' (off-diagonal and intercept)
-R(V, b) = λ Σ_kj V_kj² / K² + μ Σ b_k² / K                        'ridge'
+R(V, b) = λ Σ_{k≠j} V_kj² / (K (K − 1)) + μ Σ b_k² / K + 10⁻⁶ Σ (V_kk − 1)²      'odir': off-diagonal, intercept
+R(V, b) = λ Σ_kj V_kj² / K² + μ Σ b_k² / K                                         'ridge'
 """
 
 from dataclasses import dataclass, replace
@@ -9,10 +9,11 @@ from numbers import Integral
 
 import numpy as np
 
-from sksoft.calibration.affine import LEAST_STRENGTH, AffineMap, Strengths, affine_scores, fit_matrix
+from sksoft.calibration.affine import LEAST_STRENGTH, AffineMap, Strengths, affine_scores, bounded, fit_matrix
 from sksoft.calibration.score_input import ScoredRows
 from sksoft.kernels import rowwise
 from sksoft.metrics.folds import content_folds, splits
+from sksoft.metrics.temperature import best_temperature
 from sksoft.solvers.certificate import Solution
 
 # From strong to weak, each fit starting from the one before.
@@ -42,23 +43,19 @@ class PenalisedMatrix:
             strengths = Strengths(LEAST_STRENGTH, 2.0 * strength / (K * (K - 1)), shift)
         else:
             strengths = Strengths(2.0 * strength / K**2, 2.0 * strength / K**2, shift)
-        fit = self._from_identity if self.penalty == "odir" else self._from_zero
-        return fit(strengths, AffineMap(np.eye(K), np.zeros(K)) if start is None else start)
-
-    def _from_zero(self, strengths: Strengths, start: AffineMap) -> tuple[AffineMap, Solution]:
-        return fit_matrix(self.x, self.rows, strengths, start=start, tol=self.tol, max_iter=self.max_iter)
-
-    def _from_identity(self, strengths: Strengths, start: AffineMap) -> tuple[AffineMap, Solution]:
-        way, solution = fit_matrix(
+        start = AffineMap(np.eye(K), np.zeros(K)) if start is None else start
+        # 'odir' is drawn to the identity, which known scores stand for; 'ridge' to zero
+        centre, known = (1.0, self.x) if self.penalty == "odir" else (0.0, None)
+        found, solution = fit_matrix(
             self.x,
             self.rows,
             strengths,
-            offset=self.x,
-            start=start.moved(-1.0),
+            offset=known,
+            start=start.moved(-centre),
             tol=self.tol,
             max_iter=self.max_iter,
         )
-        return way.moved(1.0), solution
+        return found.moved(centre), solution
 
     def _folds(self, cv) -> list:
         """Rows to fit to and rows held out. A class may have one row, or none to fit to: the penalty bears that."""
@@ -91,6 +88,20 @@ class PenalisedMatrix:
         return {"strength": GRID.copy(), "log_loss": losses / total}
 
 
-def least_loss(results: dict[str, np.ndarray]) -> float:
-    """The strength of least loss; of equals, the strongest."""
-    return float(results["strength"][np.argmin(results["log_loss"])])
+def fit_calibrator(calibrator, x: np.ndarray, rows: ScoredRows) -> tuple[AffineMap, Solution, float]:
+    """The map of Dirichlet or matrix scaling, of scores β x, its solution, and β; sets the strength it was fitted with.
+
+    β is 1 over the best temperature, so that λ means the same for scores of any size; x is overwritten.
+    """
+    beta = best_temperature(x, rows.codes, rows.weights).finite_beta
+    x = bounded(np.multiply(x, beta, out=x))
+    problem = PenalisedMatrix(
+        x, rows, calibrator.penalty, calibrator.shift_strength, tol=calibrator.tol, max_iter=calibrator.max_iter
+    )
+    calibrator.strength_ = calibrator.strength
+    calibrator.__dict__.pop("cv_results_", None)  # of an earlier fit
+    if calibrator.strength is None:
+        results = calibrator.cv_results_ = problem.losses(calibrator.cv)
+        # of equals, the strongest
+        calibrator.strength_ = float(results["strength"][np.argmin(results["log_loss"])])
+    return *problem.fit(calibrator.strength_), beta
