@@ -22,6 +22,8 @@ from sksoft.calibration.structured_matrix_scaler import StructuredMatrixScaler
 from sksoft.calibration.temperature_scaler import TemperatureScaler
 from sksoft.kernels.blocks import serial_blas
 from sksoft.metrics.folds import content_folds
+from sksoft.metrics.logits import log_proba
+from sksoft.objective.temperature import TemperatureLoss
 
 # Candidates by name: those that lower the log-loss most often (CalArena, arXiv:2605.30188).
 FOR_TWO_CLASSES = {
@@ -43,8 +45,6 @@ N_FOLDS = 5
 MANY_SCORES, FEWEST_FOLDS = 1 << 23, 2
 # A gain that is none: what rounding makes of losses that are the same, in nats.
 RESOLUTION = 1e-9
-# The floor of a probability in the comparison, that of scikit-learn's log_loss.
-SMALLEST = np.finfo(np.float64).eps
 
 
 def select_calibrator(rows: ScoredRows, X):
@@ -74,7 +74,7 @@ def select_calibrator(rows: ScoredRows, X):
     gain = gains @ share
     # as of repeated rows, so that weights choose what repetitions choose
     stderr = np.sqrt((gains - gain[:, None]) ** 2 @ share / rows.weights.sum())
-    out = ENDLESS if _separates(rows) else ()
+    out = ENDLESS if TemperatureLoss(rows.logits, rows.codes, rows.weights).separates else ()
     eligible = np.array([name not in out for name in makers])
     best = int(np.argmax(np.where(eligible, gain, -np.inf)))
     chosen = best if gain[best] > max(stderr[best], RESOLUTION) else 0
@@ -86,12 +86,6 @@ def select_calibrator(rows: ScoredRows, X):
         "chosen": np.arange(len(makers)) == chosen,
     }
     return list(makers.values())[chosen](), comparison
-
-
-def _separates(rows: ScoredRows) -> bool:
-    """Whether no row has another class above its own."""
-    own = rows.logits[np.arange(len(rows.codes)), rows.codes]
-    return np.array_equal(own, rows.logits.max(axis=1))
 
 
 def _held_out_losses(make, rows: ScoredRows, folds: np.ndarray) -> np.ndarray:
@@ -106,5 +100,5 @@ def _held_out_losses(make, rows: ScoredRows, folds: np.ndarray) -> np.ndarray:
             warnings.simplefilter("ignore", ConvergenceWarning)
             calibrator.fit(train.logits, rows.classes[train.codes], sample_weight=train.weights)
         proba = calibrator.predict_proba(rows.logits[held_out])
-        losses[held_out] = -np.log(np.maximum(proba[np.arange(len(proba)), rows.codes[held_out]], SMALLEST))
+        losses[held_out] = -log_proba(proba[np.arange(len(proba)), rows.codes[held_out]])
     return losses
