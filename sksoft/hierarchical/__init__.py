@@ -1,0 +1,1 @@
+"""Softmax over a tree of classes: cost that grows with depth, not with the number of classes."""
