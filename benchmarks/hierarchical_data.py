@@ -1,9 +1,9 @@
 """The data sets of ``benchmarks/hierarchical.py``: labels that are many, or that come with a tree.
 
 Text is next-word prediction. Features are one-hot of the two words before, a block of columns for each position over
-the vocabulary of the training part (an unseen word has no column), or, with ``context="hashed"``, four hashed indicators:
-each of the two words, both as a pair, and the last three letters of the word before. Test rows of a class that the
-training part lacks are dropped and counted, since no model gives them a probability.
+the vocabulary of the training part (an unseen word has no column), or, with ``context="hashed"``, four hashed
+indicators: each of the two words, both as a pair, and the last three letters of the word before. Test rows of a class
+that the training part lacks are dropped and counted, since no model gives them a probability.
 
 - ``penn_treebank``: the validation file to fit to, the test file to judge by, ``<eos>`` at the end of each line.
 - ``brown``: the 10 000 most frequent types, case kept, everything else ``<unk>``, ``<eos>`` after each sentence; the
