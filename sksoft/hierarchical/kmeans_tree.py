@@ -1,0 +1,118 @@
+"""Trees in which classes with similar rows stand near each other."""
+
+import numpy as np
+from scipy import sparse
+
+from sksoft.hierarchical.class_tree import ClassTree
+from sksoft.kernels.class_splits import split_classes
+
+
+def class_centroids(X, codes, weights, n_classes: int):
+    """``Σ_i weight_i x_i`` over the rows of each class.
+
+    Parameters
+    ----------
+    X : ndarray or CSR (n, p)
+    codes : (n,) int, in 0 … n_classes − 1
+    weights : (n,) float >= 0, or None for ones
+    n_classes : int
+        K.
+
+    Returns
+    -------
+    sums : ndarray (K, p) or csr_array (K, p), like X
+        Cost O(entries of X). The indices of a row are not sorted.
+    """
+    rows = np.argsort(codes, kind="stable")
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=n_classes))])
+    members = np.ones(len(codes)) if weights is None else np.asarray(weights, np.float64)[rows]
+    return sparse.csr_array((members, rows, indptr), shape=(n_classes, len(codes))) @ X
+
+
+def kmeans_tree(centroids, weights, arity: int = 2, *, balance: str = "mass") -> ClassTree:
+    """Split the classes in two by spherical 2-means with halves of equal mass, and each half again.
+
+    Parameters
+    ----------
+    centroids : ndarray or sparse matrix (K, p)
+        Sums of the rows of each class, as :func:`class_centroids` has them.
+    weights : (K,) float >= 0
+        Weight of each class.
+    arity : int >= 2
+        m. A node of more than two children splits the heaviest part again until there are m.
+    balance : {'mass', 'count'}
+        Whether halves have equal weight, and the tree almost Huffman's mean depth, or equally many classes, and
+        the tree the depth ⌈log₂ K⌉.
+
+    Returns
+    -------
+    tree : ClassTree
+    """
+    weights = np.asarray(weights, np.float64)
+    mass = _mass(weights) if balance == "mass" else np.ones(len(weights))
+    vectors = _vectors(centroids, weights)
+    order, cut_parent, leaf_parent = split_classes(
+        vectors.data, vectors.indices, vectors.indptr, weights, mass, n_features=vectors.shape[1]
+    )
+    tree = _binary_tree(order, cut_parent, leaf_parent)
+    return tree if arity == 2 else _widened(tree, mass, arity)
+
+
+def _mass(weights) -> np.ndarray:
+    """The weights; classes without one together count less than any with, and halve exactly: a power of two."""
+    positive = weights > 0
+    _, exponent = np.frexp(weights[positive].min(initial=1.0) / len(weights))
+    return np.where(positive, weights, np.ldexp(1.0, exponent - 10))
+
+
+def _vectors(centroids, weights) -> sparse.csr_array:
+    """What is compared: rows of length one, or zero."""
+    if sparse.issparse(centroids):
+        rows = sparse.csr_array(centroids, copy=True)
+        totals = np.bincount(rows.indices, np.abs(rows.data), rows.shape[1])
+        rows.data /= np.sqrt(np.where(totals > 0, totals, 1.0))[rows.indices]
+    else:
+        known = weights > 0
+        means = centroids / np.where(known, weights, 1.0)[:, None]
+        means -= np.average(means, axis=0, weights=weights if known.any() else None)
+        rows = sparse.csr_array(np.where(known[:, None], means, 0.0))
+    row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    lengths = np.sqrt(np.bincount(row, rows.data**2, rows.shape[0]))
+    rows.data /= np.where(lengths > 0, lengths, 1.0)[row]
+    return rows
+
+
+def _binary_tree(order, cut_parent, leaf_parent) -> ClassTree:
+    """Position i is node 2 i, cut c is node 2 c − 1: so brothers are numbered from left to right."""
+    parent = np.empty(2 * len(order) - 1, np.intp)
+    parent[::2], parent[1::2] = 2 * leaf_parent - 1, 2 * cut_parent[1:] - 1
+    leaf = np.empty(len(order), np.intp)
+    leaf[order] = 2 * np.arange(len(order))
+    return ClassTree.of(np.maximum(parent, -1), leaf)
+
+
+def _widened(tree: ClassTree, mass, arity: int) -> ClassTree:
+    """Replace the heaviest child of a node by its two children until there are `arity`, from the root down."""
+    below = np.concatenate([[0.0], np.cumsum(mass[tree.class_of[tree.leaf[np.argsort(tree.position)]]])])
+    heaviness = below[tree.last_leaf] - below[tree.first_leaf]
+    heaviness[tree.n_children == 0] = -1.0
+    parent = np.full(tree.n_nodes, -1)
+    nodes = np.flatnonzero(tree.n_children[:1])
+    while len(nodes):
+        parts, weight = np.full((2, len(nodes), arity), -1.0)
+        parts = parts.astype(np.intp)
+        parts[:, 0], weight[:, 0] = nodes, heaviness[nodes]
+        for n_parts in range(1, arity):
+            heaviest = weight.argmax(axis=1)
+            rows = np.flatnonzero(weight.max(axis=1) >= 0.0)
+            split = parts[rows, heaviest[rows]]
+            for column, child in ((heaviest[rows], tree.first_child[split]), (n_parts, tree.first_child[split] + 1)):
+                parts[rows, column], weight[rows, column] = child, heaviness[child]
+        known = parts >= 0
+        parent[parts[known]] = np.broadcast_to(nodes[:, None], parts.shape)[known]
+        nodes = parts[known & (weight >= 0.0)]
+    kept = np.flatnonzero((parent >= 0) | (np.arange(tree.n_nodes) == 0))
+    kept = kept[np.argsort(tree.first_leaf[kept], kind="stable")]
+    number = np.full(tree.n_nodes + 1, -1)
+    number[kept] = np.arange(len(kept))
+    return ClassTree.of(number[parent[kept]], number[tree.leaf])

@@ -1,0 +1,135 @@
+"""Halving a set of classes again and again by balanced spherical 2-means: the splits of a binary tree.
+
+Read from left to right the classes have positions 0 … K − 1. *Cut* c, from 1 to K − 1, stands between positions c − 1
+and c, and belongs to the one node of the tree whose classes it parts. So K − 1 cuts and K positions are all nodes.
+"""
+
+import numpy as np
+from scipy import sparse
+
+from sksoft.kernels.registry import kernel
+
+# Few sets of classes still change after that many rounds, and those by little.
+MAX_ROUNDS = 10
+# Where compiled code, with its compilation, is as fast as NumPy.
+AUTO_SIZE = 1 << 17
+
+
+@kernel(AUTO_SIZE)
+def split_classes(values, indices, indptr, weights, mass, *, n_features):
+    """Split all classes in two, and each half again, until every class is alone.
+
+    A split alternates between ``d_k = ⟨v_k, A / ‖A‖ − B / ‖B‖⟩``, A = Σ weight · v over the first half and B over the
+    second, and the halves: in descending order of d, equals by class, the first half are those whose middle lies in
+    the first half of the mass, at least one class and not all. It ends when nothing changes or after MAX_ROUNDS.
+
+    It starts with the heaviest class for A and, for B, the class least like it. A mean of a squared length below
+    1e-12 ‖A + B‖² counts as zero. Of two classes the lower is first.
+
+    Parameters
+    ----------
+    values : IN ndarray (nnz,), float32 or float64
+    indices : IN ndarray (nnz,), int32 or int64, features in 0 … n_features − 1
+    indptr : IN ndarray (K + 1,), int32 or int64
+        Vectors v_k of length one or zero, row by row in CSR.
+    weights : IN ndarray (K,), float64, >= 0
+        Of the classes in the means.
+    mass : IN ndarray (K,), float64, > 0
+        What is to be balanced.
+    n_features : int
+
+    Returns
+    -------
+    order : ndarray (K,), intp
+        The class at each position.
+    cut_parent : ndarray (K,), intp
+        The cut of the node above that of cut c; −1 for the root's, and at 0, which is no cut.
+    leaf_parent : ndarray (K,), intp
+        The cut of the node above each position; −1 if K = 1.
+    """
+    rows = sparse.csr_array((np.asarray(values, np.float64), indices, indptr), shape=(len(mass), n_features))
+    order = np.arange(len(mass))
+    cut_parent, leaf_parent = np.full((2, len(mass)), -1)
+    starts, stops, parents = np.array([0]), np.array([len(mass)]), np.array([-1])
+    while len(starts):
+        alone = stops - starts == 1
+        leaf_parent[starts[alone]] = parents[alone]
+        starts, stops, parents = starts[~alone], stops[~alone], parents[~alone]
+        sizes = stops - starts
+        places = np.repeat(starts - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+        group = np.repeat(np.arange(len(sizes)), sizes)
+        classes = order[places]
+        first = _Halving(rows[classes], weights[classes], mass[classes], group).halves()
+        order[places] = classes[np.lexsort((~first, group))]
+        cuts = starts + np.bincount(group, first, len(sizes)).astype(np.intp)
+        cut_parent[cuts] = parents
+        starts, stops, parents = np.append(starts, cuts), np.append(cuts, stops), np.append(cuts, cuts)
+    return order, cut_parent, leaf_parent
+
+
+class _Halving:
+    """One split of every group of classes; the classes of a group stand side by side."""
+
+    def __init__(self, rows, weights, mass, group):
+        self.values, self.weights, self.mass, self.group = rows.data, weights, mass, group
+        self.n, self.n_groups = len(group), group[-1] + 1 if len(group) else 0
+        self.row = np.repeat(np.arange(self.n), np.diff(rows.indptr))
+        # features of different groups are different cells
+        cells = group[self.row] * np.int64(rows.shape[1]) + rows.indices
+        self.cell = np.unique(cells, return_inverse=True)[1]
+        self.start = np.searchsorted(group, np.arange(self.n_groups))
+        self.size = np.bincount(group, minlength=self.n_groups)
+
+    def halves(self) -> np.ndarray:
+        """Who belongs to the first half, (n,)."""
+        everywhere = np.ones(self.n, bool)
+        to_all = self._similarity(everywhere * self.weights)
+        squared_all = self._total(self.weights * to_all)
+        first, d = ~everywhere, self._start()
+        for _ in range(MAX_ROUNDS):
+            before, first = first, self._heavier_half(d)
+            if np.array_equal(first, before):
+                break
+            chosen = first * self.weights
+            to_first = self._similarity(chosen)
+            squared = self._total(chosen * to_first)
+            squared_second = squared_all - 2.0 * self._total(chosen * to_all) + squared
+            a, b = (_inverse_length(s, squared_all)[self.group] for s in (squared, squared_second))
+            d = (a + b) * to_first - b * to_all
+        return np.where(self.size[self.group] == 2, np.arange(self.n) == self.start[self.group], first)
+
+    def _similarity(self, factors) -> np.ndarray:
+        """``⟨v_k, Σ factor · v⟩`` with the sum over k's group."""
+        sums = np.bincount(self.cell, self.values * factors[self.row], minlength=1)
+        return np.bincount(self.row, self.values * sums[self.cell], minlength=self.n)
+
+    def _total(self, numbers) -> np.ndarray:
+        return np.bincount(self.group, numbers, minlength=self.n_groups)
+
+    def _start(self) -> np.ndarray:
+        heaviest = self._first_of(-self.weights)
+        to_heaviest = self._similarity(heaviest)
+        return to_heaviest - self._similarity(self._first_of(to_heaviest - 1e-3 * np.log1p(self.weights)))
+
+    def _first_of(self, numbers) -> np.ndarray:
+        """1.0 for the smallest number of each group, the first of equals; else 0.0."""
+        smallest = np.zeros(self.n)
+        smallest[np.lexsort((numbers, self.group))[self.start]] = 1.0
+        return smallest
+
+    def _heavier_half(self, d) -> np.ndarray:
+        descending = np.lexsort((-d, self.group))
+        mass = self.mass[descending]
+        middle = np.cumsum(mass) - 0.5 * mass
+        before = np.concatenate([[0.0], np.cumsum(self._total(self.mass))])
+        taken = middle - before[self.group] <= 0.5 * self._total(self.mass)[self.group]
+        rank = np.arange(self.n) - self.start[self.group]
+        taken = (taken | (rank == 0)) & (rank < self.size[self.group] - 1)
+        first = np.empty(self.n, bool)
+        first[descending] = taken
+        return first
+
+
+def _inverse_length(squared, squared_all) -> np.ndarray:
+    long_enough = squared > 1e-12 * squared_all
+    return np.where(long_enough, 1.0 / np.sqrt(np.where(long_enough, squared, 1.0)), 0.0)
