@@ -12,13 +12,13 @@ from sklearn.utils import check_array, check_consistent_length
 
 from sksoft.kernels.blocks import serial_blas
 from sksoft.kernels.rowwise import softmax_rows
-from sksoft.linear.feature_input import LARGEST
 from sksoft.linear.inference_columns import Columns, Dependencies, dependencies, orthonormal
 from sksoft.linear.inference_likelihood import Likelihood, Maximum
 from sksoft.linear.problem import Problem
 from sksoft.linear.separation import Separation, separation
 from sksoft.linear.target_input import resolve_targets
 from sksoft.linear.warm_start import one_row_each
+from sksoft.objective.feature_input import LARGEST
 from sksoft.objective.links import Softmax
 from sksoft.objective.objective import Objective
 

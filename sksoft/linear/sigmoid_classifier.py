@@ -19,11 +19,11 @@ from sksoft._validation import (
     validate_data,
 )
 from sksoft.kernels.blocks import row_blocks
-from sksoft.linear.feature_input import check_features
 from sksoft.linear.indicators import Indicators, read_indicators
 from sksoft.linear.sigmoid_problem import SigmoidProblem, SigmoidSolution
-from sksoft.linear.target_input import kept_rows
 from sksoft.linear.thresholds import METRICS, best_threshold
+from sksoft.objective.feature_input import check_features
+from sksoft.objective.row_weights import kept_rows
 
 # Bytes of scores at a time where predictions are sparse.
 PREDICT_BYTES = 32 << 20

@@ -26,13 +26,12 @@ from sksoft.linear.problem import Problem, link_named
 from sksoft.linear.sparsity import checked_signs, is_grouped, is_smooth, needs_proximal
 from sksoft.linear.target_input import TARGET_CONSTRAINTS, require_labels, resolve_targets
 from sksoft.linear.warm_start import carry_over
+from sksoft.objective.feature_input import LARGEST
 from sksoft.objective.links import Softmax
 from sksoft.objective.saturation import saturation
 
 # Rows with a shorter gradient p − t have stopped to teach.
 SATURATED = 1e-3
-# Squares of features stay finite up to here, and sums of many of them.
-LARGEST = 1e100
 
 
 # What a fit knows of its solution, and batches do not.

@@ -23,13 +23,13 @@ from sksoft._validation import (
     take_rows,
     validate_data,
 )
-from sksoft.linear.feature_input import check_features
 from sksoft.linear.path import check_Cs, fits_along
 from sksoft.linear.softmax_regression import SoftmaxRegression
 from sksoft.metrics.folds import CV_CONSTRAINTS, splits
 from sksoft.metrics.labels import encode_labels
 from sksoft.metrics.scorers import neg_soft_log_loss
 from sksoft.metrics.soft_labels import is_soft
+from sksoft.objective.feature_input import check_features
 
 # Parameters that are those of SoftmaxRegression.
 OF_THE_MODEL = [

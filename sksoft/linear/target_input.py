@@ -29,7 +29,6 @@ from numbers import Real
 import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
@@ -37,6 +36,7 @@ from sksoft._validation import Interval, StrOptions, check_sample_weight
 from sksoft.metrics.labels import encode_labels
 from sksoft.metrics.soft_labels import check_soft_labels, is_soft, scale_rows, shape_of
 from sksoft.objective.links import Link, Softmax
+from sksoft.objective.row_weights import class_weights, kept_rows
 from sksoft.objective.targets import Labels, SmoothedLabels, SoftLabels, SparseSoftLabels, Target
 
 # For `_parameter_constraints` of estimators with these parameters.
@@ -212,7 +212,7 @@ def _from_labels(name: str, y, rows, classes, class_weight, weights):
             )
     shares = np.bincount(codes, weights=weights / weights.max(), minlength=len(present))
     with np.errstate(over="ignore"):
-        weights = weights * _class_weights(class_weight, present, shares)[codes]
+        weights = weights * class_weights(class_weight, present, shares)[codes]
     kept = kept_rows(weights)
     codes, weights = codes[kept], weights[kept]
     if classes is None:
@@ -227,7 +227,7 @@ def _from_soft_labels(name: str, y, rows, classes, class_weight, weights):
     if class_weight is None:
         kept = kept_rows(weights)
         return classes, _unsmoothed(y if kept.all() else y[kept]), weights[kept], kept
-    per_class = _class_weights(class_weight, classes, y.T @ (weights / weights.max()))
+    per_class = class_weights(class_weight, classes, y.T @ (weights / weights.max()))
     largest = max(float(per_class.max()), np.finfo(float).tiny)
     factor = y @ (per_class / largest)
     with np.errstate(over="ignore"):
@@ -263,31 +263,6 @@ def _smoothed(target: Labels | SoftLabels | SparseSoftLabels, smoothing: float) 
     target.proba[...] *= 1.0 - smoothing
     target.proba[...] += smoothing / target.n_classes
     return target
-
-
-def _class_weights(class_weight, classes: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Weight of each class, (K,); `shares` is Σᵢ sᵢ τᵢ up to a factor."""
-    if class_weight is None:
-        return np.ones(len(classes))
-    if isinstance(class_weight, str):
-        present = shares > 0.0
-        weights = np.zeros(len(classes))
-        weights[present] = shares.sum() / present.sum() / shares[present]
-    else:
-        weights = compute_class_weight(class_weight, classes=classes, y=classes)
-    if not (np.isfinite(weights).all() and (weights >= 0).all()):
-        raise ValueError(f"The 'class_weight' parameter must give finite weights >= 0. Got {weights.tolist()}.")
-    return weights
-
-
-def kept_rows(weights: np.ndarray) -> np.ndarray:
-    """Which rows weigh anything beside the heaviest; ValueError where no sum of the weights is possible."""
-    largest = weights.max(initial=0.0)
-    if not largest > 0.0:
-        raise ValueError("The sample weights times the class weights must not all be zero.")
-    if largest > np.finfo(np.float64).max / len(weights):
-        raise ValueError(f"The sum of the weights must be finite. Got weights up to {largest:g} instead.")
-    return weights > largest * np.finfo(np.float64).tiny
 
 
 def _check_classes(name: str, classes, target: Target, weights, link: Link, fit_intercept: bool) -> None:
