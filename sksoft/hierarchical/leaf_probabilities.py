@@ -1,0 +1,110 @@
+"""Probabilities of all classes, or of all nodes, at once: from the scores of all nodes down the tree, level by level."""
+
+import numpy as np
+from scipy import sparse
+
+from sksoft.hierarchical.node_model import NodeModel
+from sksoft.kernels.blocks import map_blocks, row_blocks
+from sksoft.kernels.registry import backend_for
+from sksoft.kernels.tree_paths import csr_times_csr, descended_proba
+
+
+def leaf_proba(model: NodeModel, X, log: bool = False) -> np.ndarray:
+    """Probabilities, or log-probabilities in nats, of all classes, (n, K).
+
+    The products of branch probabilities are not normalised: those of a node sum to one to rounding, and so do all of a
+    row, to about 2e-16 · depth. Log-probabilities are sums, and finite as long as the scores are. Cost O(n (K + touched
+    weights)), and memory for a block of rows besides the result.
+    """
+    out = np.empty((X.shape[0], model.tree.n_classes))
+    leaf = model.tree.leaf
+
+    def deliver(rows, nodes):
+        np.take(nodes, leaf, axis=1, out=out[rows])
+
+    _descend(model, X, model.tree.n_nodes, log, deliver)
+    return out
+
+
+def node_proba(model: NodeModel, X, max_depth: int | None = None, log: bool = False) -> np.ndarray:
+    """Probabilities of reaching the nodes that are at most `max_depth` deep, (n, N), the first N in number."""
+    n_nodes = model.tree.n_nodes if max_depth is None else int(np.searchsorted(model.tree.depth, max_depth, "right"))
+    out = np.empty((X.shape[0], n_nodes))
+
+    def deliver(rows, nodes):
+        out[rows] = nodes
+
+    _descend(model, X, n_nodes, log, deliver)
+    return out
+
+
+def top_k_csr(codes: np.ndarray, proba: np.ndarray, n_classes: int) -> sparse.csr_array:
+    """Probabilities (n, k) of the classes `codes` (n, k) as a sparse matrix (n, K) with sorted rows."""
+    order = np.argsort(codes, axis=1)
+    n_rows, k = codes.shape
+    columns, values = (np.take_along_axis(array, order, axis=1).ravel() for array in (codes, proba))
+    return sparse.csr_array((values, columns, np.arange(n_rows + 1) * k), shape=(n_rows, n_classes))
+
+
+def dense_bytes(n_rows: int, n_classes: int) -> int:
+    """Bytes that the probabilities of all classes need."""
+    return n_rows * n_classes * np.dtype(np.float64).itemsize
+
+
+def csr_parts(X) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``(values, columns, starts)`` of the rows of X as the kernels take them; no columns for a dense X.
+
+    Rows of a sparse X become sorted and without duplicates in a copy, if they are not.
+    """
+    if not sparse.issparse(X):
+        n_rows, n_features = X.shape
+        return np.ascontiguousarray(X).ravel(), np.empty(0, np.int32), np.arange(n_rows + 1) * n_features
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X.data, X.indices, X.indptr
+
+
+def _descend(model: NodeModel, X, n_nodes: int, log: bool, deliver) -> None:
+    """Give ``deliver(rows, probabilities (rows, n_nodes))`` the uppermost nodes, a block of rows at a time."""
+    tree = model.tree
+    n_inner = int(np.searchsorted(tree.first_child, n_nodes)) if n_nodes > 1 else 0
+    n_scores = int(tree.first_score[n_inner])
+    scores_of = _score_product(model, X, n_scores)
+    decide = backend_for(X.shape[0] * n_scores)
+
+    def work(rows):
+        with decide():
+            scores = scores_of(rows)
+            scores += model.intercept[:n_scores]
+            nodes = np.empty((len(scores), n_nodes))
+            deliver(
+                rows,
+                descended_proba(scores, tree.parent[:n_nodes], tree.first_child[: n_inner + 1], log=log, out=nodes),
+            )
+
+    map_blocks(work, row_blocks(X.shape[0], 8 * (n_nodes + n_scores)))
+
+
+def _score_product(model: NodeModel, X, n_scores: int):
+    """A function of a slice of rows: their products with the first n_scores rows of coef, (rows, n_scores)."""
+    n_features, last = model.n_features, int(model.indptr[n_scores])
+    if last == n_scores * n_features:
+        dense = np.ascontiguousarray(model.data[:last].reshape(n_scores, n_features).T)
+        return lambda rows: X[rows] @ dense
+    values, columns, starts = csr_parts(X)
+    if not len(columns):
+        columns = None
+    coef = model.data[:last], model.indices[:last], model.indptr[: n_scores + 1]
+    right = sparse.csr_array(coef, shape=(n_scores, n_features)).T.tocsr()
+
+    def product(rows):
+        begins = starts[rows.start : rows.stop + 1]
+        entries = slice(begins[0], begins[-1])
+        inside = np.tile(np.arange(n_features), len(begins) - 1) if columns is None else columns[entries]
+        out = np.empty((len(begins) - 1, n_scores))
+        return csr_times_csr(
+            values[entries], inside, begins - begins[0], right.data, right.indices, right.indptr, out=out
+        )
+
+    return product
