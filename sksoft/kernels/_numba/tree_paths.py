@@ -8,7 +8,7 @@ import numpy as np
 
 from sksoft.kernels import tree_paths
 from sksoft.kernels._numba._jit import REASSOCIATE, jit
-from sksoft.kernels._numba.exp import exp, log1p
+from sksoft.kernels._numba.exp import exp, fma, log1p
 from sksoft.kernels.bins import stream_starts
 from sksoft.kernels.blocks import map_blocks, row_blocks
 
@@ -45,56 +45,59 @@ def clear_row(x, first, last, dense):
 
 
 @jit(fastmath=REASSOCIATE)
-def _dot(data, start, dense):
+def _dot(row, dense):
     total = 0.0
-    for j in range(dense.size):
-        total += data[start + j] * dense[j]
+    for j in range(row.size):
+        total += row[j] * dense[j]
     return total
 
 
 @jit(fastmath=REASSOCIATE)
-def _gathered_dot(data, indices, start, stop, dense):
+def _gathered_dot(row, features, dense):
     total = 0.0
-    for entry in range(start, stop):
-        total += data[entry] * dense[indices[entry]]
+    for t in range(row.size):
+        total += row[t] * dense[features[t]]
     return total
 
 
 @jit
-def score(x, first, last, is_spread, dense, weights, r):
-    """Score r for the row that stands at first..last, and in `dense` where it is spread."""
+def node_scores(x, first, last, is_spread, dense, weights, r, n_scores, logs):
+    """Scores r … r + n_scores − 1 of one node, for the row that stands at first..last, and in `dense` if spread."""
     values, columns, _ = x
     indptr, indices, data, intercept = weights
-    start, stop = indptr[r], indptr[r + 1]
-    total, size = intercept[r], stop - start
-    if size == dense.size and is_spread and (last - first) * 4 >= size:
-        return total + _dot(data, start, dense)
-    if size == dense.size:
-        for entry in range(first, last):
-            total += data[start + columns[entry]] * values[entry]
-        return total
-    if is_spread and size <= SEARCH_COST * (last - first):
-        return total + _gathered_dot(data, indices, start, stop, dense)
-    if size > 0:
-        for entry in range(first, last):
+    start, size = indptr[r], indptr[r + 1] - indptr[r]
+    is_full = size == dense.size
+    is_short = not is_spread or (last - first) * (4 if is_full else SEARCH_COST) < size
+    for c in range(n_scores):
+        logs[c] = intercept[r + c]
+        if not is_short:
+            row = data[start + c * size : start + (c + 1) * size]
+            logs[c] += _dot(row, dense) if is_full else _gathered_dot(row, indices[start : start + size], dense)
+    if not is_short or size == 0:
+        return
+    for entry in range(first, last):
+        wanted, low, left = np.int64(columns[entry]), start, size
+        if is_full:
+            low += wanted
+        else:
             # the last feature that is not above the wanted one: no branch to mispredict
-            wanted, low, left = columns[entry], start, size
             while left > 1:
                 half = left >> 1
                 low += half * np.int64(indices[low + half] <= wanted)
                 left -= half
-            if indices[low] == wanted:
-                total += data[low] * values[entry]
-    return total
+            if indices[low] != wanted:
+                continue
+        for c in range(n_scores):
+            logs[c] = fma(values[entry], data[low + c * size], logs[c])
 
 
 @jit
-def branch_logs(x, first, last, is_spread, dense, weights, first_score, n_children, logs):
-    """Log-probabilities of a node's children, into ``logs[:n_children]``."""
+def log_branches(n_children, logs):
+    """From a node's scores to the log-probabilities of its children, in place."""
     if n_children == 1:
         logs[0] = 0.0
     elif n_children == 2:
-        z = score(x, first, last, is_spread, dense, weights, first_score)
+        z = logs[0]
         likelier = -log1p(exp(-abs(z)))
         other = likelier - abs(z)
         logs[0] = other if z > 0.0 else likelier
@@ -102,7 +105,6 @@ def branch_logs(x, first, last, is_spread, dense, weights, first_score, n_childr
     else:
         best = 0
         for c in range(n_children):
-            logs[c] = score(x, first, last, is_spread, dense, weights, first_score + c)
             best = c if logs[c] > logs[best] else best
         largest, others = logs[best], 0.0
         for c in range(n_children):
@@ -129,9 +131,9 @@ def path_block(x, tree, weights, start, stop, leaves, dense, path, logs, out):
             child = path[step]
             node = parent[child]
             begin = first_child[node]
-            branch_logs(
-                x, first, last, is_spread, dense, weights, first_score[node], first_child[node + 1] - begin, logs
-            )
+            r = first_score[node]
+            node_scores(x, first, last, is_spread, dense, weights, r, first_score[node + 1] - r, logs)
+            log_branches(first_child[node + 1] - begin, logs)
             total += logs[child - begin]
         out[i] = total
         clear_row(x, first, last, dense)
@@ -158,7 +160,9 @@ def sample_block(x, tree, weights, start, stop, states, dense, logs, out):
                 draw = np.float64(_mix(counter) >> np.uint64(11)) * 2.0**-53
                 begin = first_child[node]
                 n_children = first_child[node + 1] - begin
-                branch_logs(x, first, last, is_spread, dense, weights, first_score[node], n_children, logs)
+                r = first_score[node]
+                node_scores(x, first, last, is_spread, dense, weights, r, first_score[node + 1] - r, logs)
+                log_branches(n_children, logs)
                 child, passed = 0, exp(logs[0])
                 while child < n_children - 1 and passed <= draw:
                     child += 1
