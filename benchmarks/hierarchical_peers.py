@@ -205,7 +205,7 @@ def fasttext(data, clock, n_threads, loss="hs", epochs=5, rate=0.5):
 
 
 def dense(data, clock, n_threads, make, warm=False):
-    """A classifier with predict_proba whose scores of all classes are held at once; `warm`: one step is fitted before."""
+    """A classifier with predict_proba, scores of all classes held at once; `warm`: one step is fitted before."""
     y, test, classes = coded(data)
     if len(y) * len(classes) > MOST_SCORES:
         raise Missing(f"not run: n K = {len(y) * len(classes):.1g}")
