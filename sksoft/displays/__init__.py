@@ -3,6 +3,7 @@
 from sksoft.displays.confidence import ConfidenceHistogramDisplay
 from sksoft.displays.corp import CORPDisplay
 from sksoft.displays.groups import GroupCalibrationDisplay
+from sksoft.displays.hierarchy import HierarchyDisplay
 from sksoft.displays.reliability import ReliabilityDisplay
 from sksoft.displays.simplex import SimplexDisplay
 from sksoft.displays.temperature import TemperaturePathDisplay
@@ -11,6 +12,7 @@ __all__ = [
     "CORPDisplay",
     "ConfidenceHistogramDisplay",
     "GroupCalibrationDisplay",
+    "HierarchyDisplay",
     "ReliabilityDisplay",
     "SimplexDisplay",
     "TemperaturePathDisplay",
