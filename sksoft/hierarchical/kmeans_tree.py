@@ -6,6 +6,12 @@ from scipy import sparse
 from sksoft.hierarchical.class_tree import ClassTree
 from sksoft.kernels.class_splits import split_classes
 
+# Up to so many classes depth costs little, and natural halves are worth more than equal ones.
+FEW_CLASSES = 256
+LEAST_SHARE_OF_FEW, LEAST_SHARE = 0.1, 0.4
+# The mean of fewer rows is itself by chance more than by its class.
+NOISY_ROWS = 30.0
+
 
 def class_centroids(X, codes, weights, n_classes: int):
     """``Σ_i weight_i x_i`` over the rows of each class.
@@ -50,10 +56,16 @@ def kmeans_tree(centroids, weights, arity: int = 2, *, balance: str = "mass") ->
     """
     weights = np.asarray(weights, np.float64)
     mass = _mass(weights) if balance == "mass" else np.ones(len(weights))
+    if balance == "count":
+        least = 0.5
+    else:
+        least = LEAST_SHARE_OF_FEW if len(weights) <= FEW_CLASSES else LEAST_SHARE
     vectors = _vectors(centroids, weights)
-    order, cut_parent, leaf_parent = split_classes(
-        vectors.data, vectors.indices, vectors.indptr, weights, mass, n_features=vectors.shape[1]
-    )
+    roots = np.sqrt(weights)
+    by_chance = np.minimum(1.0, np.divide(NOISY_ROWS, weights, out=np.ones_like(weights), where=weights > 0))
+    own = np.where(np.diff(vectors.indptr) > 0, roots * by_chance, 0.0)
+    arrays = vectors.data, vectors.indices, vectors.indptr, roots, own, mass
+    order, cut_parent, leaf_parent = split_classes(*arrays, n_features=vectors.shape[1], least=least)
     tree = _binary_tree(order, cut_parent, leaf_parent)
     return tree if arity == 2 else _widened(tree, mass, arity)
 
@@ -76,6 +88,7 @@ def _vectors(centroids, weights) -> sparse.csr_array:
         means = centroids / np.where(known, weights, 1.0)[:, None]
         means -= np.average(means, axis=0, weights=weights if known.any() else None)
         rows = sparse.csr_array(np.where(known[:, None], means, 0.0))
+    rows.eliminate_zeros()
     row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
     lengths = np.sqrt(np.bincount(row, rows.data**2, rows.shape[0]))
     rows.data /= np.where(lengths > 0, lengths, 1.0)[row]

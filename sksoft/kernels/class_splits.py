@@ -16,14 +16,16 @@ AUTO_SIZE = 1 << 17
 
 
 @kernel(AUTO_SIZE)
-def split_classes(values, indices, indptr, weights, mass, *, n_features):
+def split_classes(values, indices, indptr, weights, own, mass, *, n_features, least):
     """Split all classes in two, and each half again, until every class is alone.
 
     A split alternates between ``d_k = ⟨v_k, A / ‖A‖ − B / ‖B‖⟩``, A = Σ weight · v over the first half and B over the
-    second, and the halves: in descending order of d, equals by class, the first half are those whose middle lies in
-    the first half of the mass, at least one class and not all. It ends when nothing changes or after MAX_ROUNDS.
+    second, and the halves. Out of the sum of its own half, for k's own d, goes ``own_k · v_k``. In descending order of
+    d, equals by class, the first half are those whose middle lies in the first M of the mass, at least one class and
+    not all; M is the mass where d > 0, not less than `least` of the whole nor more than 1 − `least`, and one half of
+    it where no d is positive. A split ends when nothing changes or after MAX_ROUNDS.
 
-    It starts with the heaviest class for A and, for B, the class least like it. A mean of a squared length below
+    It starts with the heaviest class for A and, for B, the class least like it. A sum of a squared length below
     1e-12 ‖A + B‖² counts as zero. Of two classes the lower is first.
 
     Parameters
@@ -33,10 +35,14 @@ def split_classes(values, indices, indptr, weights, mass, *, n_features):
     indptr : IN ndarray (K + 1,), int32 or int64
         Vectors v_k of length one or zero, row by row in CSR.
     weights : IN ndarray (K,), float64, >= 0
-        Of the classes in the means.
+        Of the classes in the sums.
+    own : IN ndarray (K,), float64, from 0 to `weights`; 0 where v_k is zero
+        How much of a class is kept out of what it is compared with.
     mass : IN ndarray (K,), float64, > 0
         What is to be balanced.
     n_features : int
+    least : float, 0 <= least <= 0.5
+        The smallest share of the mass for a half.
 
     Returns
     -------
@@ -59,7 +65,7 @@ def split_classes(values, indices, indptr, weights, mass, *, n_features):
         places = np.repeat(starts - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
         group = np.repeat(np.arange(len(sizes)), sizes)
         classes = order[places]
-        first = _Halving(rows[classes], weights[classes], mass[classes], group).halves()
+        first = _Halving(rows[classes], weights[classes], own[classes], mass[classes], group).halves(least)
         order[places] = classes[np.lexsort((~first, group))]
         cuts = starts + np.bincount(group, first, len(sizes)).astype(np.intp)
         cut_parent[cuts] = parents
@@ -70,8 +76,8 @@ def split_classes(values, indices, indptr, weights, mass, *, n_features):
 class _Halving:
     """One split of every group of classes; the classes of a group stand side by side."""
 
-    def __init__(self, rows, weights, mass, group):
-        self.values, self.weights, self.mass, self.group = rows.data, weights, mass, group
+    def __init__(self, rows, weights, own, mass, group):
+        self.values, self.weights, self.own, self.mass, self.group = rows.data, weights, own, mass, group
         self.n, self.n_groups = len(group), group[-1] + 1 if len(group) else 0
         self.row = np.repeat(np.arange(self.n), np.diff(rows.indptr))
         # features of different groups are different cells
@@ -80,23 +86,27 @@ class _Halving:
         self.start = np.searchsorted(group, np.arange(self.n_groups))
         self.size = np.bincount(group, minlength=self.n_groups)
 
-    def halves(self) -> np.ndarray:
+    def halves(self, least) -> np.ndarray:
         """Who belongs to the first half, (n,)."""
-        everywhere = np.ones(self.n, bool)
-        to_all = self._similarity(everywhere * self.weights)
-        squared_all = self._total(self.weights * to_all)
-        first, d = ~everywhere, self._start()
+        to_all = self._similarity(self.weights)
+        squared_all = self._total(self.weights * to_all)[self.group]
+        first, d = np.zeros(self.n, bool), self._start()
         for _ in range(MAX_ROUNDS):
-            before, first = first, self._heavier_half(d)
+            before, first = first, self._heavier_part(d, least)
             if np.array_equal(first, before):
                 break
-            chosen = first * self.weights
-            to_first = self._similarity(chosen)
-            squared = self._total(chosen * to_first)
-            squared_second = squared_all - 2.0 * self._total(chosen * to_all) + squared
-            a, b = (_inverse_length(s, squared_all)[self.group] for s in (squared, squared_second))
-            d = (a + b) * to_first - b * to_all
+            to_first = self._similarity(first * self.weights)
+            to_second = to_all - to_first
+            d = self._cosine(to_first, first, squared_all) - self._cosine(to_second, ~first, squared_all)
         return np.where(self.size[self.group] == 2, np.arange(self.n) == self.start[self.group], first)
+
+    def _cosine(self, to_half, inside, squared_all) -> np.ndarray:
+        """``⟨v_k, A⟩ / ‖A‖`` from ``⟨v_k, A⟩``, without k's own part."""
+        own = np.where(inside, self.own, 0.0)
+        squared = self._total(np.where(inside, self.weights, 0.0) * to_half)[self.group]
+        squared = squared - 2.0 * own * to_half + own * own
+        long_enough = squared > 1e-12 * squared_all
+        return np.where(long_enough, (to_half - own) / np.sqrt(np.where(long_enough, squared, 1.0)), 0.0)
 
     def _similarity(self, factors) -> np.ndarray:
         """``⟨v_k, Σ factor · v⟩`` with the sum over k's group."""
@@ -117,19 +127,15 @@ class _Halving:
         smallest[np.lexsort((numbers, self.group))[self.start]] = 1.0
         return smallest
 
-    def _heavier_half(self, d) -> np.ndarray:
+    def _heavier_part(self, d, least) -> np.ndarray:
+        total, positive = self._total(self.mass), self._total(self.mass * (d > 0.0))
+        wanted = np.where(positive > 0.0, np.clip(positive, least * total, (1.0 - least) * total), 0.5 * total)
         descending = np.lexsort((-d, self.group))
         mass = self.mass[descending]
-        middle = np.cumsum(mass) - 0.5 * mass
-        before = np.concatenate([[0.0], np.cumsum(self._total(self.mass))])
-        taken = middle - before[self.group] <= 0.5 * self._total(self.mass)[self.group]
+        before = np.concatenate([[0.0], np.cumsum(total)])[self.group]
+        taken = np.cumsum(mass) - 0.5 * mass - before <= wanted[self.group]
         rank = np.arange(self.n) - self.start[self.group]
         taken = (taken | (rank == 0)) & (rank < self.size[self.group] - 1)
         first = np.empty(self.n, bool)
         first[descending] = taken
         return first
-
-
-def _inverse_length(squared, squared_all) -> np.ndarray:
-    long_enough = squared > 1e-12 * squared_all
-    return np.where(long_enough, 1.0 / np.sqrt(np.where(long_enough, squared, 1.0)), 0.0)

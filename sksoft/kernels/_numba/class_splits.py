@@ -12,15 +12,15 @@ N_SUBTREES = 64
 
 
 @class_splits.split_classes.implement("numba")
-def split_classes(values, indices, indptr, weights, mass, *, n_features):
+def split_classes(values, indices, indptr, weights, own, mass, *, n_features, least):
     n_classes = len(mass)
-    inputs = [_read_only(array) for array in (values, indices, indptr, weights, mass)]
+    inputs = tuple(_read_only(array) for array in (values, indices, indptr, weights, own, mass))
     order = np.arange(n_classes)
     cut_parent, leaf_parent = np.full(n_classes, -1), np.full(n_classes, -1)
     tree = order, cut_parent, leaf_parent
 
     def split(task):
-        return _split_range(*inputs, n_features, *task, *tree)
+        return _split_range(inputs, n_features, least, *task, tree)
 
     ranges, depth = [(0, n_classes, -1)], 0
     while ranges:
@@ -44,15 +44,12 @@ def _read_only(array):
 
 
 @jit
-def _split_range(
-    values, indices, indptr, weights, mass, n_features, start, stop, parent, whole, order, cut_parent, leaf_parent
-):
-    """Split positions start..stop below the cut `parent` once, or to the end; returns the first cut, -1 for none."""
+def _split_range(inputs, n_features, least, start, stop, parent, whole, tree):
+    """Split positions start..stop below the cut `parent` once, or to the end; returns the first cut, −1 for none."""
+    order, cut_parent, leaf_parent = tree
     n = stop - start
-    sums = np.zeros(n_features)
-    room = np.empty((4, n))
-    side = np.empty(n, np.bool_)
-    found = np.empty(n, np.int64)
+    sums, room = np.zeros(n_features), np.empty((4, n))
+    side, found = np.empty(n, np.bool_), np.empty(n, np.int64)
     waiting = np.empty((n + 1, 3), np.int64)
     waiting[0, 0], waiting[0, 1], waiting[0, 2] = start, stop, parent
     n_waiting, first_cut = 1, -1
@@ -62,7 +59,7 @@ def _split_range(
         if stop - start == 1:
             leaf_parent[start] = parent
             continue
-        cut = start + _bisect(values, indices, indptr, weights, mass, order[start:stop], sums, room, side, found)
+        cut = start + _bisect(inputs, least, order[start:stop], sums, room, side, found)
         cut_parent[cut] = parent
         if first_cut < 0:
             first_cut = cut
@@ -75,25 +72,27 @@ def _split_range(
 
 
 @jit
-def _bisect(values, indices, indptr, weights, mass, classes, sums, room, side, found):
-    """Bring the classes of the first half to the front, both halves in ascending order; returns how many they are."""
+def _bisect(inputs, least, classes, sums, room, side, found):
+    """Bring the classes of the first half to the front, both halves in ascending order; returns how many they are.
+
+    `sums` is zero before and after. With T = A + B all products with B follow from those with A.
+    """
     n = len(classes)
     if n == 2:
         return 1
-    similarity, to_all, key, heaviness = room[0], room[1], room[2], room[3]
-    squared_all = _similarity_to_all(values, indices, indptr, weights, classes, sums, to_all)
-    _start(values, indices, indptr, weights, classes, sums, to_all, squared_all, similarity)
+    d, to_all, key, heaviness = room[0], room[1], room[2], room[3]
+    mass = inputs[5]
+    squared_all = _products_with_all(inputs, classes, sums, to_all)
+    _start(inputs, classes, sums, d)
     for i in range(n):
         side[i] = False
     for step in range(MAX_ROUNDS):
-        n_first = _select(similarity, mass, classes, found, key, heaviness)
-        if not _move(values, indices, indptr, weights, classes, found, n_first, side, sums, key):
+        n_first = _select(d, mass, classes, least, found, key, heaviness)
+        if not _move(inputs, classes, found, n_first, side, sums, key) or step + 1 == MAX_ROUNDS:
             break
-        if step + 1 < MAX_ROUNDS:
-            _similarity_to_first(values, indices, indptr, weights, classes, side, sums, to_all, squared_all, similarity)
-    for i in range(n):
-        for e in range(indptr[classes[i]], indptr[classes[i] + 1]):
-            sums[indices[e]] = 0.0
+        _compare(inputs, classes, side, sums, to_all, squared_all, d)
+    for k in classes:
+        _clear(inputs, k, sums)
     n_first, n_second = 0, 0
     for i in range(n):
         k = classes[i]
@@ -109,7 +108,8 @@ def _bisect(values, indices, indptr, weights, mass, classes, sums, room, side, f
 
 
 @jit
-def _product(values, indices, indptr, k, sums):
+def _product(inputs, k, sums):
+    values, indices, indptr = inputs[0], inputs[1], inputs[2]
     total = 0.0
     for e in range(indptr[k], indptr[k + 1]):
         total += values[e] * sums[indices[e]]
@@ -117,142 +117,115 @@ def _product(values, indices, indptr, k, sums):
 
 
 @jit
-def _similarity_to_all(values, indices, indptr, weights, classes, sums, to_all):
-    """``⟨v_k, T⟩`` of each class, T = Σ weight · v, and ``‖T‖²``; `sums` is left at zero."""
-    n = len(classes)
-    for i in range(n):
-        k = classes[i]
-        for e in range(indptr[k], indptr[k + 1]):
-            sums[indices[e]] += weights[k] * values[e]
+def _add(inputs, k, factor, sums):
+    values, indices, indptr = inputs[0], inputs[1], inputs[2]
+    for e in range(indptr[k], indptr[k + 1]):
+        sums[indices[e]] += factor * values[e]
+
+
+@jit
+def _clear(inputs, k, sums):
+    """Zero where class k has features."""
+    indices, indptr = inputs[1], inputs[2]
+    for e in range(indptr[k], indptr[k + 1]):
+        sums[indices[e]] = 0.0
+
+
+@jit
+def _products_with_all(inputs, classes, sums, to_all):
+    """``⟨v_k, T⟩`` of each class, T = Σ weight · v; returns ``‖T‖²``."""
+    weights = inputs[3]
+    for k in classes:
+        _add(inputs, k, weights[k], sums)
     squared = 0.0
-    for i in range(n):
-        to_all[i] = _product(values, indices, indptr, classes[i], sums)
+    for i in range(len(classes)):
+        to_all[i] = _product(inputs, classes[i], sums)
         squared += weights[classes[i]] * to_all[i]
-    for i in range(n):
-        for e in range(indptr[classes[i]], indptr[classes[i] + 1]):
-            sums[indices[e]] = 0.0
+    for k in classes:
+        _clear(inputs, k, sums)
     return squared
 
 
-INIT = 0
+@jit
+def _start(inputs, classes, sums, d):
+    """``⟨v_k, v_a − v_b⟩`` of each class: a is the heaviest, b least like it, with a preference for heavy ones."""
+    weights = inputs[3]
+    a = classes[0]
+    for k in classes:
+        if weights[k] > weights[a]:
+            a = k
+    _add(inputs, a, 1.0, sums)
+    b, least_like = a, np.inf
+    for i in range(len(classes)):
+        d[i] = _product(inputs, classes[i], sums)
+        like = d[i] - 1e-3 * np.log1p(weights[classes[i]])
+        if like < least_like:
+            b, least_like = classes[i], like
+    _clear(inputs, a, sums)
+    _add(inputs, b, 1.0, sums)
+    for i in range(len(classes)):
+        d[i] -= _product(inputs, classes[i], sums)
+    _clear(inputs, b, sums)
 
 
 @jit
-def _start(values, indices, indptr, weights, classes, sums, to_all, squared_all, similarity):
-    n = len(classes)
-    heaviest = 0
-    for i in range(n):
-        if weights[classes[i]] > weights[classes[heaviest]]:
-            heaviest = i
-    h = classes[heaviest]
-    if INIT == 2:
-        # farthest from the mean
-        low = 1e300
-        for i in range(n):
-            s = to_all[i]
-            if s < low:
-                low = s
-                heaviest = i
-        h = classes[heaviest]
-    for e in range(indptr[h], indptr[h + 1]):
-        sums[indices[e]] = values[e]
-    far, low = 0, 1e300
-    for i in range(n):
-        similarity[i] = _product(values, indices, indptr, classes[i], sums)
-        s = similarity[i] - 1e-3 * np.log(1 + weights[classes[i]])
-        if s < low:
-            low, far = s, i
-    for e in range(indptr[h], indptr[h + 1]):
-        sums[indices[e]] = 0.0
-    if INIT == 1:
-        for i in range(n):
-            similarity[i] -= to_all[i] / np.sqrt(squared_all + 1e-300)
-        return
-    h = classes[far]
-    for e in range(indptr[h], indptr[h + 1]):
-        sums[indices[e]] = values[e]
-    for i in range(n):
-        similarity[i] -= _product(values, indices, indptr, classes[i], sums)
-    for e in range(indptr[h], indptr[h + 1]):
-        sums[indices[e]] = 0.0
-
-
-@jit
-def _similarity_to_first(values, indices, indptr, weights, classes, side, sums, to_all, squared_all, similarity):
-    """``⟨v_k, A/‖A‖ − B/‖B‖⟩`` of each class with A = `sums` of the first half, B = T − A."""
-    n = len(classes)
+def _compare(inputs, classes, side, sums, to_all, squared_all, d):
+    """d of each class, from A = `sums` over the first half."""
+    weights, own = inputs[3], inputs[4]
     squared, with_all = 0.0, 0.0
-    for i in range(n):
-        similarity[i] = _product(values, indices, indptr, classes[i], sums)
+    for i in range(len(classes)):
+        d[i] = _product(inputs, classes[i], sums)
         if side[i]:
-            squared += weights[classes[i]] * similarity[i]
+            squared += weights[classes[i]] * d[i]
             with_all += weights[classes[i]] * to_all[i]
     squared_second = squared_all - 2.0 * with_all + squared
-    a = 1.0 / np.sqrt(squared) if squared > 1e-12 * squared_all else 0.0
-    b = 1.0 / np.sqrt(squared_second) if squared_second > 1e-12 * squared_all else 0.0
-    for i in range(n):
-        similarity[i] = (a + b) * similarity[i] - b * to_all[i]
+    short = 1e-12 * squared_all
+    for i in range(len(classes)):
+        part = own[classes[i]]
+        first = _cosine(d[i], squared, part if side[i] else 0.0, short)
+        d[i] = first - _cosine(to_all[i] - d[i], squared_second, 0.0 if side[i] else part, short)
+
+
+@jit(forceinline=True)
+def _cosine(product, squared, own, short):
+    """``⟨v, S − own v⟩ / ‖S − own v‖`` of a v of length one, from ``⟨v, S⟩`` and ``‖S‖²``; 0 if that is short."""
+    squared += own * own - 2.0 * own * product
+    return (product - own) / np.sqrt(squared) if squared > short else 0.0
 
 
 @jit
-def _move(values, indices, indptr, weights, classes, found, n_first, side, sums, key):
+def _move(inputs, classes, found, n_first, side, sums, key):
     """Make `side` what the selection found, and `sums` the sum over it; whether anything changed."""
-    n = len(classes)
-    for i in range(n):
+    weights = inputs[3]
+    for i in range(len(classes)):
         key[i] = 0.0
     for i in range(n_first):
         key[found[i]] = 1.0
     changed = False
-    for i in range(n):
+    for i in range(len(classes)):
         first = key[i] == 1.0
         if first != side[i]:
             changed = True
             side[i] = first
-            k = classes[i]
-            w = weights[k] if first else -weights[k]
-            for e in range(indptr[k], indptr[k + 1]):
-                sums[indices[e]] += w * values[e]
+            _add(inputs, classes[i], weights[classes[i]] if first else -weights[classes[i]], sums)
     return changed
 
 
 @jit
-def _before(key, i, other, j):
-    return key > other or (key == other and i < j)
-
-
-@jit
-def _select(similarity, mass, classes, found, key, heaviness):
-    """Positions of the most similar classes that together have the half of the mass, to the front of `found`.
-
-    In descending order, equals by position, the first half are those whose middle lies in the first half of the mass.
-    """
+def _select(d, mass, classes, least, found, key, heaviness):
+    """Positions of the first half to the front of `found`, in no order, by a quickselect on sums of mass."""
     n = len(classes)
-    total = 0.0
+    total, positive = 0.0, 0.0
     for i in range(n):
-        found[i] = i
-        key[i] = similarity[i]
-        heaviness[i] = mass[classes[i]]
+        found[i], key[i], heaviness[i] = i, d[i], mass[classes[i]]
         total += heaviness[i]
+        if d[i] > 0.0:
+            positive += heaviness[i]
+    wanted = min(max(positive, least * total), (1.0 - least) * total) if positive > 0.0 else 0.5 * total
     low, high, above = 0, n, 0.0
     while low < high:
-        middle = (low + high) // 2
-        last = high - 1
-        # the median of three goes to the end
-        if _before(key[middle], found[middle], key[low], found[low]):
-            _swap(key, found, heaviness, middle, low)
-        if _before(key[last], found[last], key[low], found[low]):
-            _swap(key, found, heaviness, last, low)
-        if _before(key[middle], found[middle], key[last], found[last]):
-            _swap(key, found, heaviness, middle, last)
-        pivot, pivot_at = key[last], found[last]
-        at, inside = low, 0.0
-        for i in range(low, last):
-            if _before(key[i], found[i], pivot, pivot_at):
-                inside += heaviness[i]
-                _swap(key, found, heaviness, i, at)
-                at += 1
-        _swap(key, found, heaviness, at, last)
-        if above + inside + 0.5 * heaviness[at] <= 0.5 * total:
+        at, inside = _partition(key, found, heaviness, low, high)
+        if above + inside + 0.5 * heaviness[at] <= wanted:
             above += inside + heaviness[at]
             low = at + 1
         else:
@@ -260,21 +233,43 @@ def _select(similarity, mass, classes, found, key, heaviness):
     if low == 0:
         best = 0
         for i in range(n):
-            if _before(key[i], found[i], key[best], found[best]):
-                best = i
+            best = i if _before(key, found, i, best) else best
         _swap(key, found, heaviness, best, 0)
-        return 1
-    if low == n:
+    elif low == n:
         worst = 0
         for i in range(n):
-            if _before(key[worst], found[worst], key[i], found[i]):
-                worst = i
+            worst = i if _before(key, found, worst, i) else worst
         _swap(key, found, heaviness, worst, n - 1)
-        return n - 1
-    return low
+    return min(max(low, 1), n - 1)
 
 
 @jit
+def _partition(key, found, heaviness, low, high):
+    """Part entries low..high around the median of three: where that stands, and the mass of those before it."""
+    middle, last = (low + high) // 2, high - 1
+    if _before(key, found, middle, low):
+        _swap(key, found, heaviness, middle, low)
+    if _before(key, found, last, low):
+        _swap(key, found, heaviness, last, low)
+    if _before(key, found, middle, last):
+        _swap(key, found, heaviness, middle, last)
+    at, inside = low, 0.0
+    for i in range(low, last):
+        if _before(key, found, i, last):
+            inside += heaviness[i]
+            _swap(key, found, heaviness, i, at)
+            at += 1
+    _swap(key, found, heaviness, at, last)
+    return at, inside
+
+
+@jit(forceinline=True)
+def _before(key, found, i, j):
+    """Descending, equals by position."""
+    return key[i] > key[j] or (key[i] == key[j] and found[i] < found[j])
+
+
+@jit(forceinline=True)
 def _swap(key, found, heaviness, i, j):
     key[i], key[j] = key[j], key[i]
     found[i], found[j] = found[j], found[i]

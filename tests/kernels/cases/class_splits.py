@@ -7,7 +7,7 @@ from cases import Case
 from cases.rowwise import rng
 
 
-def split_case(n_classes, n_features, density, *, empty=0, index_dtype=np.int32):
+def split_case(n_classes, n_features, density, *, empty=0, least=0.3, index_dtype=np.int32):
     """Generic vectors, and masses whose sums are exact: so there are no ties. The last `empty` classes have neither."""
 
     def build(dtype):
@@ -22,9 +22,10 @@ def split_case(n_classes, n_features, density, *, empty=0, index_dtype=np.int32)
         rows.data /= np.repeat(np.where(lengths > 0, lengths, 1.0), np.diff(rows.indptr))
         mass = np.where(weights > 0, weights, 2.0**-20)
         arrays = rows.data.astype(dtype), rows.indices.astype(index_dtype), rows.indptr.astype(index_dtype)
-        return (*arrays, weights, mass), {"n_features": n_features}
+        own = np.where(lengths > 0, 0.7 * weights, 0.0)
+        return (*arrays, weights, own, mass), {"n_features": n_features, "least": least}
 
-    return Case(f"{n_classes}x{n_features}-{density}-{empty}-{np.dtype(index_dtype).name}", build)
+    return Case(f"{n_classes}x{n_features}-{density}-{empty}-{least}-{np.dtype(index_dtype).name}", build)
 
 
 CASES = {
@@ -35,6 +36,8 @@ CASES = {
         split_case(50, 4, 1.0),
         split_case(50, 4, 1.0, index_dtype=np.int64),
         split_case(300, 40, 0.3),
+        split_case(300, 40, 0.3, least=0.0),
+        split_case(300, 40, 0.3, least=0.5),
         split_case(300, 40, 0.3, empty=77),
         split_case(9, 4, 0.5, empty=9),
         split_case(2000, 300, 0.05, empty=5),
