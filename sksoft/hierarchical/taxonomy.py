@@ -14,7 +14,7 @@ A labelled node that has children gets one more child, a leaf for its own label.
 error. Children keep the order in which they come.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from numbers import Integral, Number
 from typing import Any
@@ -135,7 +135,7 @@ def _from_dict(tree: Mapping) -> _Nodes:
     while waiting:
         parent, inside = waiting.pop()
         for name, below in _children(inside, nodes.names[parent]):
-            if below is None or len(below) == 0:
+            if below is None or (isinstance(below, Sized) and len(below) == 0):
                 nodes.add(parent, name, name)
                 continue
             if id(below) in seen:
