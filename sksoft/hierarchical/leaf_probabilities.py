@@ -1,4 +1,4 @@
-"""Probabilities of all classes, or of all nodes, at once: from the scores of all nodes down the tree, level by level."""
+"""Probabilities of all classes, or of all nodes, at once: from the scores of all nodes down the tree."""
 
 import numpy as np
 from scipy import sparse
@@ -92,19 +92,14 @@ def _score_product(model: NodeModel, X, n_scores: int):
     if last == n_scores * n_features:
         dense = np.ascontiguousarray(model.data[:last].reshape(n_scores, n_features).T)
         return lambda rows: X[rows] @ dense
-    values, columns, starts = csr_parts(X)
-    if not len(columns):
-        columns = None
     coef = model.data[:last], model.indices[:last], model.indptr[: n_scores + 1]
     right = sparse.csr_array(coef, shape=(n_scores, n_features)).T.tocsr()
 
     def product(rows):
-        begins = starts[rows.start : rows.stop + 1]
-        entries = slice(begins[0], begins[-1])
-        inside = np.tile(np.arange(n_features), len(begins) - 1) if columns is None else columns[entries]
-        out = np.empty((len(begins) - 1, n_scores))
-        return csr_times_csr(
-            values[entries], inside, begins - begins[0], right.data, right.indices, right.indptr, out=out
+        left = sparse.csr_array(X[rows])
+        parts = (
+            matrix_part for matrix in (left, right) for matrix_part in (matrix.data, matrix.indices, matrix.indptr)
         )
+        return csr_times_csr(*parts, out=np.empty((left.shape[0], n_scores)))
 
     return product

@@ -59,7 +59,7 @@ def path_log_proba(
     return total
 
 
-@kernel()
+@kernel(auto_size=1 << 14)
 def sampled_leaves(
     values,
     columns,
@@ -95,19 +95,19 @@ def sampled_leaves(
     leaves : ndarray (n, S), intp
     """
     x, coefficients = (values, columns, starts), (n_features, indptr, indices, data, intercept)
-    n_rows, n_children = len(starts) - 1, np.diff(first_child)
-    leaves = np.zeros((n_rows, len(samples)), dtype=np.intp)
-    for s, states in enumerate(stream_starts(seed, samples)):
-        counters = mix(states + np.arange(1, n_rows + 1, dtype=np.uint64) * STEP)
-        rows = np.flatnonzero(n_children[leaves[:, s]])
-        while len(rows):
-            counters += STEP
-            draws = (mix(counters[rows]) >> np.uint64(11)) * RESOLUTION
-            nodes = leaves[rows, s]
-            logs, first = node_log_branches(x, coefficients, first_child, first_score, rows, nodes)
-            leaves[rows, s] = first_child[nodes] + _drawn_child(np.exp(logs), first, n_children[nodes], draws)
-            rows = rows[n_children[leaves[rows, s]] > 0]
-    return leaves
+    rows, n_children = np.repeat(np.arange(len(starts) - 1), len(samples)), np.diff(first_child)
+    states = np.tile(stream_starts(seed, samples), len(starts) - 1)
+    counters = mix(states + (rows + 1).astype(np.uint64) * STEP)
+    leaves = np.zeros(len(rows), dtype=np.intp)
+    walking = np.flatnonzero(n_children[leaves])
+    while len(walking):
+        counters += STEP
+        draws = (mix(counters[walking]) >> np.uint64(11)) * RESOLUTION
+        nodes = leaves[walking]
+        logs, first = node_log_branches(x, coefficients, first_child, first_score, rows[walking], nodes)
+        leaves[walking] = first_child[nodes] + _drawn_child(np.exp(logs), first, n_children[nodes], draws)
+        walking = walking[n_children[leaves[walking]] > 0]
+    return leaves.reshape(len(starts) - 1, len(samples))
 
 
 def _drawn_child(proba, first, n_children, draws) -> np.ndarray:

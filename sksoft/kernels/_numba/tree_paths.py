@@ -9,6 +9,7 @@ import numpy as np
 from sksoft.kernels import tree_paths
 from sksoft.kernels._numba._jit import REASSOCIATE, jit
 from sksoft.kernels._numba.exp import exp, fma, log1p
+from sksoft.kernels._numba.log_sigmoid import softplus_of_minus
 from sksoft.kernels.bins import stream_starts
 from sksoft.kernels.blocks import map_blocks, row_blocks
 
@@ -65,6 +66,8 @@ def node_scores(x, first, last, is_spread, dense, weights, r, n_scores, logs):
     """Scores r … r + n_scores − 1 of one node, for the row that stands at first..last, and in `dense` if spread."""
     values, columns, _ = x
     indptr, indices, data, intercept = weights
+    if n_scores == 0:  # and r may be R
+        return
     start, size = indptr[r], indptr[r + 1] - indptr[r]
     is_full = size == dense.size
     is_short = not is_spread or (last - first) * (4 if is_full else SEARCH_COST) < size
@@ -91,14 +94,14 @@ def node_scores(x, first, last, is_spread, dense, weights, r, n_scores, logs):
             logs[c] = fma(values[entry], data[low + c * size], logs[c])
 
 
-@jit
+@jit(forceinline=True)
 def log_branches(n_children, logs):
     """From a node's scores to the log-probabilities of its children, in place."""
     if n_children == 1:
         logs[0] = 0.0
     elif n_children == 2:
         z = logs[0]
-        likelier = -log1p(exp(-abs(z)))
+        likelier = -softplus_of_minus(abs(z))
         other = likelier - abs(z)
         logs[0] = other if z > 0.0 else likelier
         logs[1] = likelier if z > 0.0 else other

@@ -14,29 +14,32 @@ from sksoft.kernels._numba.tree_paths import SPREAD, clear_row, log_branches, no
 from sksoft.kernels._numba.tree_traces import NO_TRACES, traces_of
 
 
-@jit
+@jit(forceinline=True)
+def _is_before(key, tie, other_key, other_tie):
+    """The order of a heap: largest key first, of equal ones the largest tie. Without a branch to mispredict."""
+    return (key > other_key) | ((key == other_key) & (tie > other_tie))
+
+
+@jit(forceinline=True)
 def _sink(keys, ties, size, key, tie):
-    """Put an entry in the place of the top of a heap: largest key first, of equal ones the largest tie."""
-    at = 0
-    while 2 * at + 1 < size:
-        child = 2 * at + 1
-        if child + 1 < size and (
-            keys[child + 1] > keys[child] or (keys[child + 1] == keys[child] and ties[child + 1] > ties[child])
-        ):
-            child += 1
-        if keys[child] < key or (keys[child] == key and ties[child] <= tie):
+    """Put an entry in the place of the top of a heap."""
+    at, child = 0, 1
+    while child < size:
+        if child + 1 < size:
+            child += np.int64(_is_before(keys[child + 1], ties[child + 1], keys[child], ties[child]))
+        if not _is_before(keys[child], ties[child], key, tie):
             break
         keys[at], ties[at] = keys[child], ties[child]
-        at = child
+        at, child = child, 2 * child + 1
     keys[at], ties[at] = key, tie
 
 
-@jit
+@jit(forceinline=True)
 def _rise(keys, ties, at, key, tie):
     """Put an entry at the free place `at` of a heap, and up from there."""
     while at > 0:
         above = (at - 1) >> 1
-        if keys[above] > key or (keys[above] == key and ties[above] >= tie):
+        if not _is_before(key, tie, keys[above], ties[above]):
             break
         keys[at], ties[at] = keys[above], ties[above]
         at = above
@@ -48,20 +51,19 @@ def _drop_worst(keys, ties, size):
     """Take the last of a heap in its order away; returns its key."""
     worst = size >> 1
     for at in range(worst + 1, size):
-        if keys[at] < keys[worst] or (keys[at] == keys[worst] and ties[at] < ties[worst]):
-            worst = at
+        worst = at if _is_before(keys[worst], ties[worst], keys[at], ties[at]) else worst
     key = keys[worst]
     _rise(keys, ties, worst, keys[size - 1], ties[size - 1])
     return key
 
 
-@jit
+@jit(forceinline=True)
 def _keep(keys, codes, n_kept, k, log_proba, code):
-    """Keep a leaf if it is among the k best; returns how many are kept, and the log-probability of the one that left."""
+    """Keep a leaf if it is among the k best; returns how many are kept, and the log-probability of what is not."""
     if n_kept < k:
         _rise(keys, codes, n_kept, -log_proba, code)
         return n_kept + 1, -np.inf
-    if -log_proba < keys[0] or (-log_proba == keys[0] and code < codes[0]):
+    if _is_before(keys[0], codes[0], -log_proba, code):
         left = -keys[0]
         _sink(keys, codes, k, -log_proba, code)
         return n_kept, left
@@ -90,14 +92,14 @@ def _begin_trace(x, first, last, roots, factors, places):
     return n_traced
 
 
-@jit
+@jit(forceinline=True)
 def _follow(below, n_children, c, n_traced, here, there):
     """Places of the entries at child c of the node at which they stand `here`."""
     for t in range(n_traced):
         there[t] = below[2 * np.int64(here[t]) + c] if n_children > 1 else here[t]
 
 
-@jit
+@jit(forceinline=True)
 def _traced_scores(entries, intercept, r, n_scores, n_traced, factors, places, logs):
     for c in range(n_scores):
         total = intercept[r + c]
@@ -106,12 +108,13 @@ def _traced_scores(entries, intercept, r, n_scores, n_traced, factors, places, l
         logs[c] = total
 
 
-@jit
+@jit(forceinline=True)
 def _node(tree, node):
     """First child, number of children, first score, number of scores."""
     _, first_child, first_score = tree
     begin, r = first_child[node], first_score[node]
-    return begin, first_child[node + 1] - begin, r, first_score[node + 1] - r
+    n_children = first_child[node + 1] - begin
+    return begin, n_children, r, n_children if n_children > 2 else n_children - 1
 
 
 @jit
@@ -143,7 +146,9 @@ def search_block(
             log_branches(n_children, logs)
             # the opened node stays on top until a child takes its place, and its slot
             is_open = True
-            for c in range(n_children):
+            likelier = np.int64(n_children == 2 and logs[1] > logs[0])
+            for turn in range(n_children):
+                c = turn ^ likelier
                 child, log_proba = begin + c, above + logs[c]
                 if log_proba < least:
                     dropped = max(dropped, log_proba)

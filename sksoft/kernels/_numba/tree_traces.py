@@ -3,7 +3,8 @@
 A node's rows are among its parent's, and so are its features. For a feature, the nodes that know it are a tree
 themselves, cut out of the large one at the root. Entries of a feature stand together, node after node and score after
 score, and the entry of a node says where those of its children begin: a walk down follows them (fractional cascading,
-[1]_, for one key). Entry 0 is a zero without children, for what a node does not know.
+[1]_, for one key). The entries from 0 on, as many as a node may have children, are zeros that lead to themselves: they
+stand for what a node does not know.
 
 References
 ----------
@@ -13,7 +14,7 @@ References
 import numpy as np
 
 from sksoft.kernels._numba._jit import jit
-from sksoft.kernels._numba.tree_paths import read_only
+from sksoft.kernels._numba.tree_paths import read_only, widest
 
 # Weights for each row to be searched up to which building this pays: it takes about 25 ns a weight.
 WEIGHTS_A_ROW = 128
@@ -24,10 +25,11 @@ NO_TRACES = np.empty(0, np.int64), np.empty(0), np.empty(0, np.int32)
 
 
 def traces_of(arguments, n_rows) -> tuple:
-    """``(roots (p,), entries (nnz + 1,), below (2 nnz + 2,))``, or empty arrays where that would not pay or not do.
+    """``(roots (p,), entries (nnz + m,), below (2 (nnz + m),))``, for at most m children a node.
 
-    ``roots[j]`` is where the entries of feature j at the root begin; ``below[2 e + c]`` where those of child c do, if
-    a node's begin at e. Nodes with one child have none and are passed over.
+    They are empty where they would not pay, and where a node knows features that the one above it does not.
+    ``roots[j]`` is where the entries of feature j at the root begin; ``below[2 e + c]`` where those of child c do, if a
+    node's begin at e. Nodes with one child have none and are passed over.
 
     Parameters
     ----------
@@ -37,10 +39,10 @@ def traces_of(arguments, n_rows) -> tuple:
         How many are to be searched.
     """
     n_features, *tree, indptr, indices, data, _ = arguments[3:]
-    if not 0 < len(indices) <= min(WEIGHTS_A_ROW * n_rows, 2**31 - 2):
+    n_places = len(data) + widest(tree[1])
+    if not 0 < len(indices) <= WEIGHTS_A_ROW * n_rows or n_places >= 2**31:
         return NO_TRACES
-    roots = np.zeros(n_features, np.int64)
-    entries, below = np.zeros(len(data) + 1), np.zeros(2 * len(data) + 2, np.int32)
+    roots, entries, below = np.zeros(n_features, np.int64), np.zeros(n_places), np.zeros(2 * n_places, np.int32)
     is_nested = _trace(*read_only(*tree, np.asarray(indptr, np.int64), indices, data), roots, entries, below)
     return (roots, entries, below) if is_nested else NO_TRACES
 
@@ -49,7 +51,7 @@ def traces_of(arguments, n_rows) -> tuple:
 def _trace(parent, first_child, first_score, indptr, indices, data, roots, entries, below):
     """Fill the arrays; False where a node knows a feature that the deciding node above it does not."""
     n_features, n_nodes = roots.size, parent.size
-    free = _first_places(indptr, indices, n_features)
+    free = _first_places(indptr, indices, n_features, entries.size - data.size)
     # of a node: the deciding node above it, and which child of that leads here
     above, side = np.full(n_nodes, -1), np.zeros(n_nodes, np.int64)
     places = np.empty(data.size, np.int32)
@@ -88,10 +90,10 @@ def _trace(parent, first_child, first_score, indptr, indices, data, roots, entri
 
 
 @jit
-def _first_places(indptr, indices, n_features):
-    """Where the entries of each feature begin, from 1 on."""
+def _first_places(indptr, indices, n_features, first):
+    """Where the entries of each feature begin, from `first` on."""
     ends = np.zeros(n_features + 1, np.int64)
-    ends[0] = 1
+    ends[0] = first
     for r in range(indptr.size - 1):
         start, size = indptr[r], indptr[r + 1] - indptr[r]
         for t in range(size):
