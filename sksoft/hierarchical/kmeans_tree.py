@@ -36,37 +36,49 @@ def class_centroids(X, codes, weights, n_classes: int):
 
 
 def kmeans_tree(centroids, weights, arity: int = 2, *, balance: str = "mass") -> ClassTree:
-    """Split the classes in two by spherical 2-means with halves of equal mass, and each half again.
+    """Split the classes in two by spherical 2-means of their mean rows, and each part again ([1]_, [2]_).
+
+    A class is a vector of length one: from a sparse matrix of sums c over totals t_j = Σ_k |c_kj|, its direction in
+    c_kj / √t_j, which keeps frequent features from deciding everything; from a dense one the direction of its mean row
+    less the mean of all rows. In the means of the parts it counts with the root of its weight f, and for its own
+    comparison min(1, NOISY_ROWS / f) of it is left out: the mean of few rows resembles itself by chance.
 
     Parameters
     ----------
-    centroids : ndarray or sparse matrix (K, p)
+    centroids : ndarray or sparse matrix (K, p) of finite numbers
         Sums of the rows of each class, as :func:`class_centroids` has them.
     weights : (K,) float >= 0
-        Weight of each class.
+        Weight of each class in rows. Without any the class goes to either part, by halves.
     arity : int >= 2
         m. A node of more than two children splits the heaviest part again until there are m.
     balance : {'mass', 'count'}
-        Whether halves have equal weight, and the tree almost Huffman's mean depth, or equally many classes, and
-        the tree the depth ⌈log₂ K⌉.
+        What must not be lopsided. ``'mass'``: a part has LEAST_SHARE of its node's weight, or LEAST_SHARE_OF_FEW where
+        K ≤ FEW_CLASSES, so that the mean depth stays near Huffman's. ``'count'``: half of the classes, so that the
+        depth is ⌈log₂ K⌉.
 
     Returns
     -------
     tree : ClassTree
+        Cost O(entries · depth), at most MAX_ROUNDS passes a level; memory O(entries + K), and p for each thread.
+
+    References
+    ----------
+    .. [1] Dhillon, Modha, "Concept decompositions for large sparse text data using clustering", Machine Learning 42,
+       2001: spherical k-means.
+    .. [2] Prabhu et al., "Parabel: partitioned label trees for extreme classification", WWW 2018: balanced 2-means of
+       labels.
     """
     weights = np.asarray(weights, np.float64)
-    mass = _mass(weights) if balance == "mass" else np.ones(len(weights))
+    known = weights > 0
     if balance == "count":
-        least = 0.5
+        mass, least = np.ones(len(weights)), 0.5
     else:
-        least = LEAST_SHARE_OF_FEW if len(weights) <= FEW_CLASSES else LEAST_SHARE
-    vectors = _vectors(centroids, weights)
+        mass, least = _mass(weights), LEAST_SHARE_OF_FEW if len(weights) <= FEW_CLASSES else LEAST_SHARE
+    rows = _directions(centroids, weights)
     roots = np.sqrt(weights)
-    by_chance = np.minimum(1.0, np.divide(NOISY_ROWS, weights, out=np.ones_like(weights), where=weights > 0))
-    own = np.where(np.diff(vectors.indptr) > 0, roots * by_chance, 0.0)
-    arrays = vectors.data, vectors.indices, vectors.indptr, roots, own, mass
-    order, cut_parent, leaf_parent = split_classes(*arrays, n_features=vectors.shape[1], least=least)
-    tree = _binary_tree(order, cut_parent, leaf_parent)
+    own = np.where(np.diff(rows.indptr) > 0, roots * np.minimum(1.0, NOISY_ROWS / np.where(known, weights, 1.0)), 0.0)
+    arrays = rows.data, rows.indices, rows.indptr, roots, own, mass
+    tree = _binary_tree(*split_classes(*arrays, n_features=rows.shape[1], least=least))
     return tree if arity == 2 else _widened(tree, mass, arity)
 
 
@@ -77,7 +89,7 @@ def _mass(weights) -> np.ndarray:
     return np.where(positive, weights, np.ldexp(1.0, exponent - 10))
 
 
-def _vectors(centroids, weights) -> sparse.csr_array:
+def _directions(centroids, weights) -> sparse.csr_array:
     """What is compared: rows of length one, or zero."""
     if sparse.issparse(centroids):
         rows = sparse.csr_array(centroids, copy=True)
@@ -112,15 +124,14 @@ def _widened(tree: ClassTree, mass, arity: int) -> ClassTree:
     parent = np.full(tree.n_nodes, -1)
     nodes = np.flatnonzero(tree.n_children[:1])
     while len(nodes):
-        parts, weight = np.full((2, len(nodes), arity), -1.0)
-        parts = parts.astype(np.intp)
+        parts, weight = np.full((len(nodes), arity), -1), np.full((len(nodes), arity), -1.0)
         parts[:, 0], weight[:, 0] = nodes, heaviness[nodes]
         for n_parts in range(1, arity):
-            heaviest = weight.argmax(axis=1)
             rows = np.flatnonzero(weight.max(axis=1) >= 0.0)
-            split = parts[rows, heaviest[rows]]
-            for column, child in ((heaviest[rows], tree.first_child[split]), (n_parts, tree.first_child[split] + 1)):
-                parts[rows, column], weight[rows, column] = child, heaviness[child]
+            column = weight[rows].argmax(axis=1)
+            left = tree.first_child[parts[rows, column]]
+            parts[rows, column], weight[rows, column] = left, heaviness[left]
+            parts[rows, n_parts], weight[rows, n_parts] = left + 1, heaviness[left + 1]
         known = parts >= 0
         parent[parts[known]] = np.broadcast_to(nodes[:, None], parts.shape)[known]
         nodes = parts[known & (weight >= 0.0)]

@@ -11,6 +11,8 @@ from sksoft.kernels.registry import kernel
 
 # Few sets of classes still change after that many rounds, and those by little.
 MAX_ROUNDS = 10
+# And a set is done with when one class of so many changes sides, or fewer.
+STEADY = 1000
 # Where compiled code, with its compilation, is as fast as NumPy.
 AUTO_SIZE = 1 << 17
 
@@ -23,7 +25,8 @@ def split_classes(values, indices, indptr, weights, own, mass, *, n_features, le
     second, and the halves. Out of the sum of its own half, for k's own d, goes ``own_k · v_k``. In descending order of
     d, equals by class, the first half are those whose middle lies in the first M of the mass, at least one class and
     not all; M is the mass where d > 0, not less than `least` of the whole nor more than 1 − `least`, and one half of
-    it where no d is positive. A split ends when nothing changes or after MAX_ROUNDS.
+    it where no d is positive. A split ends when at most one class in STEADY
+    changes sides, or after MAX_ROUNDS.
 
     It starts with the heaviest class for A and, for B, the class least like it. A sum of a squared length below
     1e-12 ‖A + B‖² counts as zero. Of two classes the lower is first.
@@ -91,9 +94,12 @@ class _Halving:
         to_all = self._similarity(self.weights)
         squared_all = self._total(self.weights * to_all)[self.group]
         first, d = np.zeros(self.n, bool), self._start()
+        goes_on = np.ones(self.n_groups, bool)
         for _ in range(MAX_ROUNDS):
-            before, first = first, self._heavier_part(d, least)
-            if np.array_equal(first, before):
+            moved = (first != self._heavier_part(d, least)) & goes_on[self.group]
+            first = first ^ moved
+            goes_on &= STEADY * self._total(moved) > self.size
+            if not goes_on.any():
                 break
             to_first = self._similarity(first * self.weights)
             to_second = to_all - to_first

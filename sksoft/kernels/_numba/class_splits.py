@@ -5,7 +5,7 @@ import numpy as np
 from sksoft.kernels import class_splits
 from sksoft.kernels._numba._jit import jit
 from sksoft.kernels.blocks import map_blocks
-from sksoft.kernels.class_splits import MAX_ROUNDS
+from sksoft.kernels.class_splits import MAX_ROUNDS, STEADY
 
 # Ranges of classes that are split one beside the other before each is split to the end: the same for any machine.
 N_SUBTREES = 64
@@ -88,7 +88,8 @@ def _bisect(inputs, least, classes, sums, room, side, found):
         side[i] = False
     for step in range(MAX_ROUNDS):
         n_first = _select(d, mass, classes, least, found, key, heaviness)
-        if not _move(inputs, classes, found, n_first, side, sums, key) or step + 1 == MAX_ROUNDS:
+        n_moved = _move(inputs, classes, found, n_first, side, sums, key)
+        if STEADY * n_moved <= n or step + 1 == MAX_ROUNDS:
             break
         _compare(inputs, classes, side, sums, to_all, squared_all, d)
     for k in classes:
@@ -195,20 +196,20 @@ def _cosine(product, squared, own, short):
 
 @jit
 def _move(inputs, classes, found, n_first, side, sums, key):
-    """Make `side` what the selection found, and `sums` the sum over it; whether anything changed."""
+    """Make `side` what the selection found, and `sums` the sum over it; returns how many changed sides."""
     weights = inputs[3]
     for i in range(len(classes)):
         key[i] = 0.0
     for i in range(n_first):
         key[found[i]] = 1.0
-    changed = False
+    n_moved = 0
     for i in range(len(classes)):
         first = key[i] == 1.0
         if first != side[i]:
-            changed = True
+            n_moved += 1
             side[i] = first
             _add(inputs, classes[i], weights[classes[i]] if first else -weights[classes[i]], sums)
-    return changed
+    return n_moved
 
 
 @jit
