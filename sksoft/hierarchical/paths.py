@@ -5,6 +5,7 @@ from scipy import sparse
 
 from sksoft.hierarchical.leaf_probabilities import csr_parts, node_proba
 from sksoft.hierarchical.node_model import NodeModel
+from sksoft.kernels.registry import backend_for
 from sksoft.kernels.tree_paths import path_log_proba, sampled_leaves
 
 
@@ -23,7 +24,9 @@ def log_proba_of(model: NodeModel, X, codes) -> np.ndarray:
         In nats, finite as long as the scores are: each branch is −softplus(∓z) or a log-softmax, never the logarithm
         of a rounded probability. Cost O(depth · nnz(row) · log(features of a node)) a row.
     """
-    return path_log_proba(*csr_parts(X), *model.kernel_arguments(), leaves=model.tree.leaf[codes])
+    rows = csr_parts(X)
+    with backend_for(step_size(model, rows[0]))():
+        return path_log_proba(*rows, *model.kernel_arguments(), leaves=model.tree.leaf[codes])
 
 
 def sample(model: NodeModel, X, n_samples: int, seed: int) -> np.ndarray:
@@ -41,7 +44,9 @@ def sample(model: NodeModel, X, n_samples: int, seed: int) -> np.ndarray:
     -------
     codes : (n, n_samples) intp
     """
-    leaves = sampled_leaves(*csr_parts(X), *model.kernel_arguments(), seed=seed, samples=range(n_samples))
+    rows = csr_parts(X)
+    with backend_for(n_samples * step_size(model, rows[0]))():
+        leaves = sampled_leaves(*rows, *model.kernel_arguments(), seed=seed, samples=range(n_samples))
     return model.tree.class_of[leaves]
 
 
@@ -67,3 +72,8 @@ def node_log_proba(model: NodeModel, X, max_depth: int | None = None) -> np.ndar
     O(n (N + touched weights)).
     """
     return node_proba(model, X, max_depth=max_depth, log=True)
+
+
+def step_size(model: NodeModel, values: np.ndarray) -> int:
+    """Elements that NumPy holds at once for a step down the tree: X's entries, for every child of the widest node."""
+    return max(len(values), 1) * int(model.tree.n_children.max())

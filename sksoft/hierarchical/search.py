@@ -4,11 +4,9 @@ import numpy as np
 
 from sksoft.hierarchical.leaf_probabilities import csr_parts
 from sksoft.hierarchical.node_model import NodeModel
+from sksoft.hierarchical.paths import step_size
 from sksoft.kernels.registry import backend_for
 from sksoft.kernels.tree_search import best_leaves
-
-# The search of one row costs NumPy as much as so many elements of what a kernel usually does.
-SIZE_OF_ROW = 64
 
 
 def top_k(model: NodeModel, X, k: int, beam_width: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -34,5 +32,6 @@ def top_k(model: NodeModel, X, k: int, beam_width: int | None = None) -> tuple[n
         proved to be the most probable where ``bound <= log_proba[:, -1]``: always without a beam.
     """
     width = 0 if beam_width is None else beam_width
-    with backend_for(SIZE_OF_ROW * X.shape[0])():
-        return best_leaves(*csr_parts(X), *model.kernel_arguments(), model.tree.class_of, k=k, width=width)
+    rows = csr_parts(X)
+    with backend_for(max(X.shape[0] * model.tree.n_classes, step_size(model, rows[0])))():
+        return best_leaves(*rows, *model.kernel_arguments(), model.tree.class_of, k=k, width=width)

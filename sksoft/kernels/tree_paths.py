@@ -59,7 +59,7 @@ def path_log_proba(
     return total
 
 
-@kernel(auto_size=1 << 14)
+@kernel()
 def sampled_leaves(
     values,
     columns,
@@ -182,19 +182,20 @@ def node_log_branches(x, coefficients, first_child, first_score, rows, nodes) ->
     """Log-probabilities of the children of some nodes, each for its row of X, and where those of each node begin."""
     n_children = first_child[nodes + 1] - first_child[nodes]
     n_scores = first_score[nodes + 1] - first_score[nodes]
-    scores = scores_at(x, *coefficients, np.repeat(rows, n_scores), ranges(first_score[nodes], n_scores))
+    scores = scores_at(x, coefficients, np.repeat(rows, n_scores), ranges(first_score[nodes], n_scores))
     return log_branches(scores, n_children), np.cumsum(n_children) - n_children
 
 
-def scores_at(x, n_features, indptr, indices, data, intercept, rows, scores) -> np.ndarray:
+def scores_at(x, coefficients, rows, scores) -> np.ndarray:
     """The score of number ``scores[t]`` for row ``rows[t]`` of X, (T,); O(nnz(row) log nnz(score)) each."""
     values, columns, starts = x
+    n_features, indptr, indices, data, intercept = coefficients
     n_entries = starts[rows + 1] - starts[rows]
     entries = ranges(starts[rows], n_entries)
     pair = np.repeat(np.arange(len(rows)), n_entries)
     offsets = entries - starts[rows][pair]
     wanted = np.where(n_entries[pair] == n_features, offsets, columns[entries]) if len(columns) else offsets
-    first, size = indptr[scores][pair], np.diff(indptr)[scores][pair]
+    first, size = indptr[scores][pair], (indptr[scores + 1] - indptr[scores])[pair]
     at = np.where(size == n_features, first + wanted, 0)
     known = size == n_features
     some = np.flatnonzero(~known & (size > 0))

@@ -1,5 +1,7 @@
 """Probabilities of given classes, samples and paths, against explicit sums along every path."""
 
+from itertools import pairwise
+
 import mpmath
 import numpy as np
 import pytest
@@ -84,7 +86,7 @@ def test_a_dense_model_and_unsorted_rows_with_duplicates(backend):
     entries = np.repeat(np.arange(X.nnz), 2)
     starts = 2 * X.indptr
     doubled = type(X)((X.data[entries] / 2, X.indices[entries], starts), shape=X.shape)
-    for a, b in zip(starts, starts[1:]):
+    for a, b in pairwise(starts):
         doubled.indices[a:b], doubled.data[a:b] = doubled.indices[a:b][::-1].copy(), doubled.data[a:b][::-1].copy()
     np.testing.assert_allclose(log_proba_of(model, doubled, codes), expected, rtol=1e-12)
     assert doubled.nnz == 2 * X.nnz

@@ -129,7 +129,7 @@ def test_the_same_bits_as_the_path_of_a_class():
 
 @pytest.mark.parametrize("nested", [True, False])
 def test_one_row_and_many_give_the_same(nested):
-    """Many rows are searched with tables, one row of a large model is not; nor is a model whose nodes are not nested."""
+    """Many rows are searched with tables; one row of a large model, or a model whose nodes are not nested, without."""
     rng = np.random.default_rng(5)
     model = random_model(rng, random_tree(rng, 400), 30, keep=0.7, nested=nested)
     X = random_rows(rng, 200, 30, 0.1)

@@ -181,17 +181,18 @@ def best_leaves(*arguments, k, width=0):
     *arguments, class_of = arguments
     _, _, starts, _, _, first_child, *_ = arguments
     n_rows, most = len(starts) - 1, widest(first_child)
-    n_inner = int(np.count_nonzero(np.diff(first_child)))
-    capacity = min(width or n_inner, n_inner) + 1
+    # an upper bound of what can wait: memory that is not touched is not taken
+    n_nodes = len(first_child) - 1
+    capacity = min(width or n_nodes, n_nodes) + 1
     n_entries = np.diff(starts)
     n_traced = int(n_entries.max(initial=0, where=n_entries < SPREAD))
     traces = traces_of(arguments, n_rows) if n_traced else NO_TRACES
 
     def buffers():
         heaps = tuple((np.empty(size), np.empty(size, np.int64)) for size in (capacity, k))
-        slots = np.empty((n_inner + 1 if len(traces[0]) else 1, n_traced), np.int32)
+        slots = np.empty((n_nodes if len(traces[0]) else 1, n_traced), np.int32)
         return np.empty(most), *heaps, (np.empty(n_traced + 1), np.empty(n_traced, np.int32), slots)
 
     codes, log_proba, bound = np.empty((n_rows, k), np.intp), np.empty((n_rows, k)), np.empty(n_rows)
-    walk(search_block, arguments, (class_of, traces, width or n_inner), buffers, codes, log_proba, bound)
+    walk(search_block, arguments, (class_of, traces, width or n_nodes), buffers, codes, log_proba, bound)
     return codes, log_proba, bound
