@@ -134,7 +134,9 @@ def test_one_row_and_many_give_the_same(nested):
     model = random_model(rng, random_tree(rng, 400), 30, keep=0.7, nested=nested)
     X = random_rows(rng, 200, 30, 0.1)
     with config_context(backend="numba"):
-        assert len(model.data) > 128
+        from sksoft.kernels._numba.tree_traces import WEIGHTS_A_ROW
+
+        assert WEIGHTS_A_ROW < len(model.data) < 200 * WEIGHTS_A_ROW
         many = top_k(model, X, 4)
         for i in range(200):
             for part, whole in zip(top_k(model, X[[i]], 4), many):

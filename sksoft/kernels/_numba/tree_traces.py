@@ -16,8 +16,8 @@ import numpy as np
 from sksoft.kernels._numba._jit import jit
 from sksoft.kernels._numba.tree_paths import read_only, widest
 
-# Weights for each row to be searched up to which building this pays: it takes about 25 ns a weight.
-WEIGHTS_A_ROW = 128
+# Weights for each row to be searched up to which building this pays: it takes about 25 ns a weight and saves 10 µs a row.
+WEIGHTS_A_ROW = 300
 
 
 # What stands for "not built".
