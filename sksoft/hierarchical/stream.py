@@ -16,7 +16,7 @@ the row twice: it is one implicit step on twice the loss.
 quarter of the features gets all. A chunk costs O(entries of X × depth × (children + log p)), and the copy of the
 model: chunks of a few hundred rows and more are worth their copy.
 
-**Memory**: beside the coefficients, their curvatures, and a weight for each feature of each node.
+**Memory**: beside the coefficients twice as many numbers, and a weight for each feature of each node.
 """
 
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ from sksoft.kernels.tree_steps import tree_steps
 
 # Of X, looked at at a time.
 ENTRIES = 1 << 20
-WRITTEN = ("coef", "curvature", "count", "intercept", "intercept_curvature", "seen")
+WRITTEN = ("coef", "point", "curvature", "count", "intercept", "intercept_point", "intercept_curvature", "seen")
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class Stream:
         Entries of each score.
     indices : (nnz,) int32
         Their features; empty for a model of dense rows, which has all.
-    coef, curvature : (nnz,) float64
-        W, and the weighted sum of p (1 − p) x² of each.
+    coef, point, curvature : (nnz,) float64
+        The mean W̄ that is reported, W where the steps stand, and the weighted sum of p (1 − p) x² of each.
     count : float64
         For each feature of each node with scores, node by node, the weight of the rows that had it.
-    intercept, intercept_curvature : (R,) float64
+    intercept, intercept_point, intercept_curvature : (R,) float64
     seen : (M,) float64
         Weight of the rows of each node that decides among children.
     n_entries : int
@@ -66,9 +66,11 @@ class Stream:
     indptr: np.ndarray
     indices: np.ndarray
     coef: np.ndarray
+    point: np.ndarray
     curvature: np.ndarray
     count: np.ndarray
     intercept: np.ndarray
+    intercept_point: np.ndarray
     intercept_curvature: np.ndarray
     seen: np.ndarray
     n_entries: int
@@ -84,9 +86,11 @@ class Stream:
             indptr=np.arange(n_scores + 1, dtype=np.int64) * width,
             indices=np.empty(0, np.int32),
             coef=np.zeros(n_scores * width),
+            point=np.zeros(n_scores * width),
             curvature=np.zeros(n_scores * width),
             count=np.zeros(n_deciding * width),
             intercept=np.zeros(n_scores),
+            intercept_point=np.zeros(n_scores),
             intercept_curvature=np.zeros(n_scores),
             seen=np.zeros(tree.n_nodes),
             n_entries=0,
@@ -111,10 +115,12 @@ class Stream:
             cls.start(tree, model.n_features, is_sparse=True),
             indptr=np.asarray(model.indptr, np.int64),
             indices=np.asarray(model.indices, np.int32),
-            coef=np.array(model.data, np.float64),
+            coef=np.asarray(model.data, np.float64),
+            point=np.asarray(model.data, np.float64),
             curvature=np.zeros(len(model.data)),
             count=np.zeros(int(_n_known(tree, model.indptr).sum())),
-            intercept=np.array(model.intercept, np.float64),
+            intercept=np.asarray(model.intercept, np.float64),
+            intercept_point=np.asarray(model.intercept, np.float64),
         )
         looked = advance(stream, tree, X, codes, weights, C=C, learning=False)
         scale = past_weight / float(np.sum(weights))
@@ -242,6 +248,7 @@ def _grown(stream: Stream, tree: ClassTree, parts, leaves: np.ndarray) -> Stream
         indptr=indptr,
         indices=(merged[ranges(start[node], n_merged[node])] % n_features).astype(np.int32),
         coef=_spread(stream.coef, moved, indptr[-1]),
+        point=_spread(stream.point, moved, indptr[-1]),
         curvature=_spread(stream.curvature, moved, indptr[-1]),
         count=_spread(stream.count, place, len(merged)),
     )

@@ -20,11 +20,17 @@ The sums H are over the past, with p after its steps; n includes the row. At the
 its gradient and the ridge's are in balance, so the ridge appears in the metric alone, and what a row does not touch
 stays.
 
+What the model reports are not the points W and b where the steps stand, which the last rows still shake, but means of
+them over the path ([3]_), each parameter by its own clock t = n_j / s and with weights near t^7, so that the past is
+soon forgotten: W̄_kj ← W̄_kj + 8 / (t + 7) · (W_kj − W̄_kj).
+
 References
 ----------
 .. [1] Kulis, Bartlett, "Implicit online learning", ICML 2010.
 .. [2] Boyer, Godichon-Baggioni, "On the asymptotic rate of convergence of stochastic Newton algorithms and their
    weighted averaged versions", Computational Optimization and Applications 84, 2023.
+.. [3] Shamir, Zhang, "Stochastic gradient descent for non-smooth optimization: convergence results and optimal
+   averaging schemes", ICML 2013: polynomial-decay averaging.
 """
 
 import math
@@ -32,6 +38,8 @@ import math
 from sksoft.kernels.registry import kernel
 
 FADING = 0.2
+# Of the means: with weights near t^(RECENT − 1).
+RECENT = 8.0
 # Of the slope along the line, and bisections at most.
 ACCURACY, TRIALS = 1e-9, 60
 
@@ -56,9 +64,11 @@ def tree_steps(
     score_indices,
     node_start,
     coef,
+    point,
     curvature,
     count,
     intercept,
+    intercept_point,
     intercept_curvature,
     seen,
 ):
@@ -78,7 +88,7 @@ def tree_steps(
     smoothing : float in [0, 1)
         ε of the targets: with m children, (1 − ε) [c is on the path] + ε / m for child c.
     learning : bool
-        Whether b and W move; else the sums alone do.
+        Whether the parameters move; else the sums alone do.
     parent, first_child, first_score : IN ndarrays (M,), (M + 1,), (M + 1,), intp
         As in :class:`~sksoft.hierarchical.class_tree.ClassTree`.
     n_features : int
@@ -88,12 +98,12 @@ def tree_steps(
         others must have each feature of each row that comes by.
     node_start : IN ndarray (M,), int64
         Where each node's features begin in `count`.
-    coef, curvature : IN, OUT ndarrays of the entries of the coefficients, float64
-        W and H.
+    coef, point, curvature : IN, OUT ndarrays of the entries of the coefficients, float64
+        W̄, W and H.
     count : IN, OUT ndarray, float64
         n_j for each feature of each node.
-    intercept, intercept_curvature : IN, OUT ndarrays (R,), float64
-        b and H_k0.
+    intercept, intercept_point, intercept_curvature : IN, OUT ndarrays (R,), float64
+        b̄, b and H_k0.
     seen : IN, OUT ndarray (M,), float64
         n of each node.
 
@@ -122,15 +132,16 @@ def tree_steps(
             seen[node] += s
             for o in offsets:
                 count[node_start[node] + o] += s
-            fading = [(s / count[node_start[node] + o]) ** FADING for o in offsets]
+            counts = [count[node_start[node] + o] for o in offsets]
+            fading = [(s / n) ** FADING for n in counts]
             metric0, scores, spreads = [0.0] * len(children), [0.0] * len(children), [0.0] * len(children)
             for c in scored:
                 r = first + c - scored.start
                 metric0[c] = 0.25 * s + intercept_curvature[r] * (s / seen[node]) ** FADING
-                score, spread = intercept[r], 1.0 / metric0[c]
+                score, spread = intercept_point[r], 1.0 / metric0[c]
                 for e, o, faded in zip(row, offsets, fading):
                     q = score_indptr[r] + o
-                    score += coef[q] * values[e]
+                    score += point[q] * values[e]
                     spread += values[e] * values[e] / (ridge + curvature[q] * faded)
                 scores[c], spreads[c] = score, spread
             gradient = [s * (t - p) for t, p in zip(targets, _softmax(scores))]
@@ -138,11 +149,14 @@ def tree_steps(
             length, proba = _length(scores, moves, targets, gradient, s) if learning else (0.0, _softmax(scores))
             for c in scored:
                 r, step, h = first + c - scored.start, length * gradient[c], s * proba[c] * (1.0 - proba[c])
-                for e, o, faded in zip(row, offsets, fading):
+                for e, o, faded, n in zip(row, offsets, fading, counts):
                     q = score_indptr[r] + o
-                    coef[q] += step * values[e] / (ridge + curvature[q] * faded)
+                    point[q] += step * values[e] / (ridge + curvature[q] * faded)
+                    coef[q] += RECENT * s / (n + (RECENT - 1.0) * s) * (point[q] - coef[q])
                     curvature[q] += h * values[e] * values[e]
-                intercept[r] += step / metric0[c]
+                intercept_point[r] += step / metric0[c]
+                rate0 = RECENT * s / (seen[node] + (RECENT - 1.0) * s)
+                intercept[r] += rate0 * (intercept_point[r] - intercept[r])
                 intercept_curvature[r] += h
     return coef
 

@@ -77,22 +77,26 @@ def test_a_step_of_a_logistic_node_is_the_proximal_point():
     before = replace(
         before,
         coef=rng.normal(size=3),
+        point=rng.normal(size=3),
         curvature=rng.random(3),
         count=rng.random(3) * 9,
-        intercept=rng.normal(size=1),
+        intercept_point=rng.normal(size=1),
         intercept_curvature=rng.random(1),
         seen=np.array([4.0, 0.0, 0.0]),
     )
     after = advance(before, PAIR, x[None], [1], [s], C=C)
     metric = 1.0 / C + before.curvature * (s / (before.count + s)) ** 0.2
     metric0 = s / 4 + before.intercept_curvature * (s / (4.0 + s)) ** 0.2
-    w, M = np.append(before.coef, before.intercept), np.append(metric, metric0)
+    w, M = np.append(before.point, before.intercept_point), np.append(metric, metric0)
 
     def proximal(v):
         return s * np.logaddexp(0.0, -(v[:3] @ x + v[3])) + 0.5 * M @ (v - w) ** 2
 
     found = minimize(proximal, w, method="BFGS", options={"gtol": 1e-10}).x
-    np.testing.assert_allclose(np.append(after.coef, after.intercept), found, rtol=1e-6)
+    np.testing.assert_allclose(np.append(after.point, after.intercept_point), found, rtol=1e-6)
+    rate = 8.0 / ((before.count + s) / s + 7.0)
+    np.testing.assert_allclose(after.coef, before.coef + rate * (after.point - before.coef))
+    np.testing.assert_allclose(after.intercept, 8.0 / ((4.0 + s) / s + 7.0) * after.intercept_point)
     p = expit(found[:3] @ x + found[3])
     np.testing.assert_allclose(after.curvature - before.curvature, s * p * (1 - p) * x**2, rtol=1e-5)
     np.testing.assert_allclose(after.count - before.count, s)

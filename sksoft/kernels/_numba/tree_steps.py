@@ -10,7 +10,7 @@ import numpy as np
 from sksoft.kernels import tree_steps as contract
 from sksoft.kernels._numba._jit import jit
 
-FADING, ACCURACY, TRIALS = contract.FADING, contract.ACCURACY, contract.TRIALS
+FADING, RECENT, ACCURACY, TRIALS = contract.FADING, contract.RECENT, contract.ACCURACY, contract.TRIALS
 AS_WRITTEN: frozenset = frozenset()
 
 
@@ -67,19 +67,21 @@ def line_search(scores, moves, targets, gradient, n, s, proba):
 
 
 @jit(fastmath=AS_WRITTEN)
-def node_step(values, begin, end, s, ridge, learning, first, skip, n, offsets, faded, faded0, by_child, model):
+def node_step(
+    values, begin, end, s, ridge, learning, first, skip, n, offsets, faded, rates, faded0, rate0, by_child, model
+):
     """One row's step in a node of n children, of which the first `skip` have no score."""
-    score_indptr, coef, curvature, intercept, intercept_curvature = model
+    score_indptr, coef, point, curvature, intercept, intercept_point, intercept_curvature = model
     targets, scores, spreads, metric0, gradient, moves, proba = by_child
     for c in range(n):
         metric0[c] = scores[c] = spreads[c] = moves[c] = 0.0
     for c in range(skip, n):
         r = first + c - skip
         metric0[c] = 0.25 * s + intercept_curvature[r] * faded0
-        score, spread = intercept[r], 1.0 / metric0[c]
+        score, spread = intercept_point[r], 1.0 / metric0[c]
         for e in range(begin, end):
             q = score_indptr[r] + offsets[e - begin]
-            score += coef[q] * values[e]
+            score += point[q] * values[e]
             spread += values[e] * values[e] / (ridge + curvature[q] * faded[e - begin])
         scores[c], spreads[c] = score, spread
     softmax(scores, moves, 0.0, n, proba)
@@ -91,9 +93,11 @@ def node_step(values, begin, end, s, ridge, learning, first, skip, n, offsets, f
         r, step, h = first + c - skip, length * gradient[c], s * proba[c] * (1.0 - proba[c])
         for e in range(begin, end):
             q = score_indptr[r] + offsets[e - begin]
-            coef[q] += step * values[e] / (ridge + curvature[q] * faded[e - begin])
+            point[q] += step * values[e] / (ridge + curvature[q] * faded[e - begin])
+            coef[q] += rates[e - begin] * (point[q] - coef[q])
             curvature[q] += h * values[e] * values[e]
-        intercept[r] += step / metric0[c]
+        intercept_point[r] += step / metric0[c]
+        intercept[r] += rate0 * (intercept_point[r] - intercept[r])
         intercept_curvature[r] += h
 
 
@@ -108,7 +112,7 @@ def walk(rows, leaves, weights, ridge, smoothing, learning, tree, n_features, sc
         longest = max(longest, indptr[i + 1] - indptr[i])
     for v in range(len(parent)):
         widest = max(widest, first_child[v + 1] - first_child[v])
-    offsets, faded = np.empty(longest, np.int64), np.empty(longest)
+    offsets, faded, rates = np.empty(longest, np.int64), np.empty(longest), np.empty(longest)
     by_child = (
         *(np.empty(widest), np.empty(widest), np.empty(widest), np.empty(widest)),
         *(np.empty(widest), np.empty(widest), np.empty(widest)),
@@ -132,8 +136,27 @@ def walk(rows, leaves, weights, ridge, smoothing, learning, tree, n_features, sc
                 offsets[e - begin] = o
                 count[node_start[node] + o] += s
                 faded[e - begin] = (s / count[node_start[node] + o]) ** FADING
+                rates[e - begin] = RECENT * s / (count[node_start[node] + o] + (RECENT - 1.0) * s)
             skip, faded0 = 1 if n == 2 else 0, (s / seen[node]) ** FADING
-            node_step(values, begin, end, s, ridge, learning, first, skip, n, offsets, faded, faded0, by_child, model)
+            rate0 = RECENT * s / (seen[node] + (RECENT - 1.0) * s)
+            node_step(
+                values,
+                begin,
+                end,
+                s,
+                ridge,
+                learning,
+                first,
+                skip,
+                n,
+                offsets,
+                faded,
+                rates,
+                faded0,
+                rate0,
+                by_child,
+                model,
+            )
 
 
 @contract.tree_steps.implement("numba")
@@ -168,7 +191,8 @@ def tree_steps(
         *(*plain(np.int32, score_indices), *plain(np.int64, node_start)),
         (
             *plain(np.int64, score_indptr),
-            *(written[name] for name in ("coef", "curvature", "intercept", "intercept_curvature")),
+            *(written[name] for name in ("coef", "point", "curvature")),
+            *(written[name] for name in ("intercept", "intercept_point", "intercept_curvature")),
         ),
         (written["count"], written["seen"]),
     )

@@ -11,7 +11,7 @@ from sksoft.hierarchical.class_tree import ClassTree
 
 BOTH = ("float64", "float32")
 CLOSE = {"rtol": dict.fromkeys(BOTH, 1e-11), "atol": dict.fromkeys(BOTH, 1e-13)}
-OUTPUTS = ("coef", "curvature", "count", "intercept", "intercept_curvature", "seen")
+OUTPUTS = ("coef", "point", "curvature", "count", "intercept", "intercept_point", "intercept_curvature", "seen")
 # (parent, leaves): two classes; a star; binary with an only child; a chain; mixed widths
 TREES = {
     "pair": ([-1, 0, 0], [1, 2]),
@@ -34,7 +34,8 @@ def step_case(name, *, n=40, p=7, full=False, smoothing=0.0, learning=True, scal
         features = np.empty(0) if full else np.tile(np.where(np.arange(p) < p - 1, np.arange(p), p), tree.n_scores)
         if not full:
             X = sparse.csr_array(np.where(np.arange(p) < p - 1, X.toarray(), 0.0))
-        sizes = (tree.n_scores * p, tree.n_scores * p, n_known.sum(), tree.n_scores, tree.n_scores, tree.n_nodes)
+        entries, scores = tree.n_scores * p, tree.n_scores
+        sizes = (entries, entries, entries, n_known.sum(), scores, scores, scores, tree.n_nodes)
         values = [rng.random(size) if started else np.zeros(size) for size in sizes]
         leaves = tree.leaf[rng.integers(0, tree.n_classes, n)]
         return (X.data, X.indices, X.indptr, leaves, rng.random(n) + 0.5), {
