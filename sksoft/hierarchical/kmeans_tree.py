@@ -6,9 +6,8 @@ from scipy import sparse
 from sksoft.hierarchical.class_tree import ClassTree
 from sksoft.kernels.class_splits import split_classes
 
-# Up to so many classes depth costs little, and natural halves are worth more than equal ones.
-FEW_CLASSES = 256
-LEAST_SHARE_OF_FEW, LEAST_SHARE = 0.1, 0.4
+# Up to so many classes depth costs little, and natural parts are worth more than equal ones; beyond they are not.
+FEW_CLASSES, LEAST_SHARE = 256, 0.1
 # The mean of fewer rows is itself by chance more than by its class.
 NOISY_ROWS = 30.0
 
@@ -52,9 +51,9 @@ def kmeans_tree(centroids, weights, arity: int = 2, *, balance: str = "mass") ->
     arity : int >= 2
         m. A node of more than two children splits the heaviest part again until there are m.
     balance : {'mass', 'count'}
-        What must not be lopsided. ``'mass'``: a part has LEAST_SHARE of its node's weight, or LEAST_SHARE_OF_FEW where
-        K ≤ FEW_CLASSES, so that the mean depth stays near Huffman's. ``'count'``: half of the classes, so that the
-        depth is ⌈log₂ K⌉.
+        ``'mass'``: a part has half of its node's weight, as nearly as classes allow, so that the mean depth is near
+        Huffman's; where K ≤ FEW_CLASSES it has LEAST_SHARE of it or more. ``'count'``: half of the classes, so that
+        the depth is ⌈log₂ K⌉.
 
     Returns
     -------
@@ -70,10 +69,8 @@ def kmeans_tree(centroids, weights, arity: int = 2, *, balance: str = "mass") ->
     """
     weights = np.asarray(weights, np.float64)
     known = weights > 0
-    if balance == "count":
-        mass, least = np.ones(len(weights)), 0.5
-    else:
-        mass, least = _mass(weights), LEAST_SHARE_OF_FEW if len(weights) <= FEW_CLASSES else LEAST_SHARE
+    mass = _mass(weights) if balance == "mass" else np.ones(len(weights))
+    least = LEAST_SHARE if balance == "mass" and len(weights) <= FEW_CLASSES else 0.5
     rows = _directions(centroids, weights)
     roots = np.sqrt(weights)
     own = np.where(np.diff(rows.indptr) > 0, roots * np.minimum(1.0, NOISY_ROWS / np.where(known, weights, 1.0)), 0.0)
