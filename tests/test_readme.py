@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+ON_SHARED_DATA = {"next_word", "salmon_rivers"}
 
 
 def python_blocks(page="README.md"):
@@ -26,6 +27,12 @@ def test_guide_to_softmax_regression_runs():
     exec(compile("\n".join(blocks), "softmax_regression.md", "exec"), {})
 
 
+def test_guide_to_hierarchical_softmax_runs():
+    blocks = python_blocks("docs/hierarchical.md")
+    assert len(blocks) == 6
+    exec(compile("\n".join(blocks), "hierarchical.md", "exec"), {})
+
+
 def test_readme_holds_the_two_commands():
     commands = re.findall(r"^python3 -m venv .*$", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert len(commands) == 2
@@ -34,7 +41,10 @@ def test_readme_holds_the_two_commands():
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
-def test_example_runs(path, capsys):
+def test_example_runs(path, capsys, monkeypatch, request):
+    if path.stem in ON_SHARED_DATA:
+        request.getfixturevalue("shared_data")
+    monkeypatch.setattr("sys.argv", [str(path)])
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out
 
