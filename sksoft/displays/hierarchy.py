@@ -119,10 +119,12 @@ class HierarchyDisplay:
         estimator : fitted HierarchicalSoftmaxClassifier
         X : array-like or sparse matrix (1, p), default=None
             The sample; by default nodes have the shares of the training rows.
-        kind, max_depth, max_leaves, ax, **line_options
+        kind, max_depth, max_leaves
             As in :meth:`plot`.
         name : str, optional
             The title; by default the class name of the estimator.
+        ax, **line_options
+            As in :meth:`plot`.
 
         Returns
         -------
