@@ -39,9 +39,10 @@ _HOMES = {
     "StructuredMatrixScaler": "calibration",
     "VectorScaler": "calibration",
     "IdentityCalibrator": "calibration",
+    "HierarchicalSoftmaxClassifier": "hierarchical",
     "show_versions": "_versions",
 }
-_SUBPACKAGES = ("audit", "calibration", "displays", "functional", "linear", "metrics")
+_SUBPACKAGES = ("audit", "calibration", "displays", "functional", "hierarchical", "linear", "metrics")
 
 __all__ = ["__version__", *sorted(_HOMES), *_SUBPACKAGES]
 
@@ -62,7 +63,7 @@ def __dir__():
 
 
 if TYPE_CHECKING:
-    from sksoft import audit, calibration, displays, functional, linear, metrics
+    from sksoft import audit, calibration, displays, functional, hierarchical, linear, metrics
     from sksoft._config import config_context, get_config, set_config
     from sksoft._versions import show_versions
     from sksoft.calibration import (
@@ -91,4 +92,5 @@ if TYPE_CHECKING:
         softmax_vjp,
         sparsemax,
     )
+    from sksoft.hierarchical import HierarchicalSoftmaxClassifier
     from sksoft.linear import SigmoidClassifier, SoftmaxRegression, SoftmaxRegressionCV

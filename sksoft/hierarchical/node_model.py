@@ -43,7 +43,8 @@ class NodeModel:
     def of(cls, tree: ClassTree, coef, intercept: np.ndarray) -> "NodeModel":
         """From the coefficients as an estimator keeps them: CSR, or a dense array of full rows."""
         if sparse.issparse(coef):
-            return cls(tree, coef.shape[1], coef.indptr, coef.indices, coef.data, intercept)
+            indptr = np.asarray(coef.indptr, np.int64)
+            return cls(tree, coef.shape[1], indptr, coef.indices, coef.data, intercept)
         n_scores, n_features = coef.shape
         indptr = np.arange(n_scores + 1, dtype=np.int64) * n_features
         return cls(tree, n_features, indptr, np.empty(0, np.int32), coef.ravel(), intercept)

@@ -9,7 +9,7 @@ from sksoft._validation import validate_data
 LARGEST = 1e100
 
 
-def check_features(estimator, X, dtype=np.float64):
+def check_features(estimator, X, dtype=np.float64, reset=True):
     """X of a fit: an ndarray in C order or a CSR array, finite and within ±1e100; sets ``n_features_in_``.
 
     Parameters
@@ -17,13 +17,15 @@ def check_features(estimator, X, dtype=np.float64):
     estimator : the estimator that is fitted
     X : array-like or sparse matrix (n, p)
     dtype : dtype or tuple of those accepted as they are
+    reset : bool
+        Whether the number and names of features are set, or must be those of an earlier fit.
 
     Raises
     ------
     ValueError
         If X is not numeric, not two-dimensional, not finite or too large.
     """
-    X = validate_data(estimator, X, accept_sparse="csr", dtype=dtype, order="C")
+    X = validate_data(estimator, X, accept_sparse="csr", dtype=dtype, order="C", reset=reset)
     values = X.data if sparse.issparse(X) else X
     largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
     if largest > LARGEST:

@@ -36,6 +36,13 @@ def jit(function=None, *, fastmath=CONTRACT, **options):
     return dispatcher
 
 
+def inner(function=None, *, fastmath=CONTRACT):
+    """As :func:`jit`, for functions that only compiled code calls: without the wrapper for Python, compiled sooner."""
+    if function is None:
+        return lambda f: inner(f, fastmath=fastmath)
+    return jit(function, fastmath=fastmath, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
 @cache
 def cache_folder() -> str | None:
     """Folder of this build's machine code, or None where no candidate folder is writable."""
