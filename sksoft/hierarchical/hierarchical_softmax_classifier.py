@@ -57,8 +57,10 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         tree: an array of each node's parent, whose leaves are the sorted classes; a nested dict with labels at the
         ends; a networkx ``DiGraph`` whose childless nodes are labels; or triples (parent, child, label). See
         ``sksoft.hierarchical.taxonomy``. Its labels that y has not are classes too.
-    arity : int in [2, 100], default=2
-        Children of a node of a tree that is grown. More make it flatter and fits slower.
+    arity : int in [2, 100] or None, default=None
+        Children of a node of a tree that is grown: more make it flatter and mostly better, and fits slower. None is 2,
+        but for ``'auto'`` the first of all K ≤ 100 classes in one softmax, 8 and 2 that is cheap: that with Σ s the
+        number of rows takes at most 2²⁴ products of an entry of X and a score a sweep.
     class_weight : dict of {label: weight}, 'balanced' or None, default=None
         Weights of the classes, multiplied into the sample weights. ``'balanced'`` weights each class inversely to its
         share of the sample weight.
@@ -152,7 +154,7 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
     _parameter_constraints = {
         "C": [Interval(Real, 0, None, closed="neither")],
         "tree": "no_validation",
-        "arity": [Interval(Integral, 2, 100, closed="both")],
+        "arity": [Interval(Integral, 2, 100, closed="both"), None],
         "class_weight": [dict, str, None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "prior_count": [Interval(Real, 0, None, closed="neither")],
@@ -167,7 +169,7 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         C=1.0,
         *,
         tree="auto",
-        arity=2,
+        arity=None,
         class_weight=None,
         label_smoothing=0.0,
         prior_count=1.0,
@@ -331,7 +333,8 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"k must be an int in [1, {n_classes}], the number of classes. Got {k!r} instead.")
         if beam_width is not None and not (isinstance(beam_width, int | np.integer) and beam_width >= k):
             raise ValueError(f"beam_width must be an int >= k={k}, or None. Got {beam_width!r} instead.")
-        codes, log_proba, bound = search.top_k(self._model(), X, int(k), None if beam_width is None else int(beam_width))
+        width = None if beam_width is None else int(beam_width)
+        codes, log_proba, bound = search.top_k(self._model(), X, int(k), width)
         proba = np.exp(log_proba)
         if sparse_output:
             matrix = leaf_probabilities.top_k_csr(codes, proba, n_classes)
