@@ -15,10 +15,13 @@ def python_blocks(page="README.md"):
 
 
 def test_quick_start_runs_and_is_ten_lines(capsys):
-    (block,) = python_blocks()
+    block, many_classes = python_blocks()
     assert len([line for line in block.splitlines() if line.strip()]) <= 10
-    exec(compile(block, "README.md", "exec"), {})
+    names: dict = {}
+    exec(compile(block, "README.md", "exec"), names)
     assert 0.0 < float(capsys.readouterr().out) < 0.05
+    exec(compile(many_classes, "README.md", "exec"), names)
+    assert 0.0 < float(capsys.readouterr().out) < 0.3
 
 
 def test_guide_to_softmax_regression_runs():

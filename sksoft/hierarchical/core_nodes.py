@@ -24,7 +24,7 @@ from sksoft.objective.targets import Labels, SmoothedLabels
 from sksoft.solvers import Solution, newton_cg, sketched
 
 # From this many products of a number of X and a score, a node is worth its own preconditioner.
-LARGE = 1 << 20
+LARGE = 1 << 18
 # From this share of entries a node's rows are multiplied as a dense block.
 DENSE_SHARE = 0.2
 

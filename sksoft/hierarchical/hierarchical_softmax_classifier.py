@@ -60,7 +60,7 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
     arity : int in [2, 100] or None, default=None
         Children of a node of a tree that is grown: more make it flatter and mostly better, and fits slower. None is 2,
         but for ``'auto'`` the first of all K ≤ 100 classes in one softmax, 8 and 2 that is cheap: that with Σ s the
-        number of rows takes at most 2²⁴ products of an entry of X and a score a sweep.
+        number of rows takes at most 2²⁴ products of an entry of X and a score a sweep. In a stream None is 2.
     class_weight : dict of {label: weight}, 'balanced' or None, default=None
         Weights of the classes, multiplied into the sample weights. ``'balanced'`` weights each class inversely to its
         share of the sample weight.
@@ -125,7 +125,7 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
     .. [1] Morin, Bengio, "Hierarchical probabilistic neural network language model", AISTATS 2005, equation 3.
     .. [2] Huffman, "A method for the construction of minimum-redundancy codes", Proceedings of the IRE 40, 1952.
     .. [3] Wydmuch et al., "A no-regret generalization of hierarchical softmax to extreme multi-label classification",
-       NeurIPS 2018, proposition 1.
+       NeurIPS 2018.
 
     Examples
     --------
@@ -135,8 +135,8 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
     >>> model = HierarchicalSoftmaxClassifier(C=0.01).fit(X, y)
     >>> labels, proba = model.predict_topk(X[:2], k=2)
     >>> labels
-    array([[0, 6],
-           [1, 4]])
+    array([[0, 9],
+           [1, 8]])
     >>> model.converged_, bool(model.gap_ <= 1e-6 * model.objective_)
     (True, True)
 
@@ -268,7 +268,7 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         announced = self._announced(classes, is_first)
         X, rows = self._read(X, y, sample_weight, announced, reset=is_first)
         if is_first:
-            tree, labels, codes, names = self._tree_for(X, rows, None)
+            tree, labels, codes, names = self._tree_for(X, rows, None, arity=self.arity or 2)
             stream = Stream.start(tree, X.shape[1], is_sparse=sparse.issparse(X))
             self._store(tree, labels, names, np.zeros(len(labels)))
         else:
@@ -459,7 +459,7 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         rows = read_rows(name, X, y, sample_weight=sample_weight, class_weight=self.class_weight, classes=classes)
         return X if rows.kept.all() else X[rows.kept], rows
 
-    def _tree_for(self, X, rows: LabelledRows, previous):
+    def _tree_for(self, X, rows: LabelledRows, previous, arity=None):
         """The tree, its classes, the rows' codes among these, and the names of nodes."""
         if is_taxonomy(self.tree):
             tree, classes, names = read_taxonomy(self.tree, rows.classes)
@@ -475,7 +475,9 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
             )
         if previous is not None and np.array_equal(previous["classes_"], rows.classes):
             return ClassTree(**previous["tree_"]), rows.classes, rows.codes, previous["node_names_"]
-        tree = grow_tree(self.tree, self.arity, X, rows.codes, rows.weights, len(rows.classes))
+        tree = grow_tree(
+            self.tree, self.arity if arity is None else arity, X, rows.codes, rows.weights, len(rows.classes)
+        )
         return tree, rows.classes, rows.codes, None
 
     def _start(self, previous, tree: ClassTree, classes, X) -> NodeModel | None:
