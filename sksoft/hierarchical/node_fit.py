@@ -126,8 +126,9 @@ class _Parameters:
 
 
 def _fit_nodes(tree: ClassTree, rows: SortedRows, nodes, parameters: _Parameters, settings, *, max_iter, warm):
-    """Write the parameters of `nodes`; the kernel's report."""
-    return fit_nodes(
+    """Write the parameters of `nodes`; what they minimised and its proof, (N, 5)."""
+    proof = np.empty((len(nodes), 4))
+    values = fit_nodes(
         *(rows.values, rows.indices, rows.indptr, rows.weights),
         nodes=nodes,
         tree=(tree.first_child, tree.first_leaf, tree.last_leaf, tree.first_score),
@@ -138,7 +139,9 @@ def _fit_nodes(tree: ClassTree, rows: SortedRows, nodes, parameters: _Parameters
         coef_indices=parameters.indices,
         coef=parameters.coef,
         intercept=parameters.intercept,
+        proof=proof,
     )
+    return np.column_stack([values, proof])
 
 
 def _fit_core(tree: ClassTree, rows: SortedRows, node: int, parameters: _Parameters, settings, *, warm: bool):
@@ -170,7 +173,7 @@ def _known_features(tree: ClassTree, rows: SortedRows, nodes: np.ndarray) -> np.
 
 
 def _summary(parameters: _Parameters, report, settings: Settings, weight: float) -> Fit:
-    """Add up what was proved of the nodes; ``report`` is that of the kernel."""
+    """Add up what was proved of the nodes; ``report`` is that of ``_fit_nodes``."""
     value, bound, gradient, steps, finished = report.T
     unit = settings.C * weight
     return Fit(

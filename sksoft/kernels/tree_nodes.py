@@ -33,6 +33,8 @@ FULL_SHARE = 0.25
 HALVINGS, INTERCEPT_STEPS = 40, 8
 # From this bound on, as a share of F_v, a step that does not quarter it has met the limit of float64.
 STALLED = 1e-12
+# What sums over rows are exact to, as a share of F_v.
+ROUNDING = 1e-13
 # Up to so many parameters the reference solves with the whole Hessian.
 DENSE_HESSIAN = 400
 
@@ -75,6 +77,7 @@ def fit_nodes(
     coef_indices,
     coef,
     intercept,
+    proof,
 ):
     """Fit the scores of `nodes`.
 
@@ -102,16 +105,19 @@ def fit_nodes(
     coef : IN if `warm`, OUT ndarray (nnz(W),), float64
     intercept : IN if `warm`, OUT ndarray (R,), float64
         Those of three scores or more sum to zero.
+    proof : OUT ndarray (N, 4), float64
+        The bound ½ ‖∂F_v/∂W‖², the largest absolute entry of the gradient, the number of Newton steps, and 1 where the
+        bound reached the tolerance or the limit of float64. They depend on how the steps are solved for, and so differ
+        between implementations. Nodes in closed form have the bound 0.
 
     Returns
     -------
-    report : ndarray (N, 5), float64
-        F_v, the bound ½ ‖∂F_v/∂W‖², the largest absolute entry of the gradient, the number of Newton steps, and 1 where
-        the bound reached the tolerance or the limit of float64. Nodes in closed form have F_v at W = 0 and the bound 0.
+    objective : ndarray (N,), float64
+        F_v; of nodes in closed form at W = 0.
     """
     first_child, first_leaf, last_leaf, first_score = tree
     n_features, C, smoothing, prior, tol, max_iter = settings
-    report = np.empty((len(nodes), 5))
+    objective = np.empty(len(nodes))
     for number, v in enumerate(nodes):
         children = np.arange(first_child[v], first_child[v + 1])
         edges = row_at[np.append(first_leaf[children], last_leaf[children[-1]])]
@@ -140,11 +146,11 @@ def fit_nodes(
         problem = _Node(block, np.append(s, alpha) * C, np.vstack([targets, shares]))
         if (n_c > 0).sum() <= 1:
             W, b = np.zeros_like(W), _log_odds(p)
-            report[number] = problem.value(W, b), 0.0, 0.0, 0, 1
+            objective[number], proof[number] = problem.value(W, b), (0.0, 0.0, 0, 1)
         else:
-            W, b, report[number] = problem.solve(W, b, tol, max_iter)
+            W, b, objective[number], proof[number] = problem.solve(W, b, tol, max_iter)
         coef[out], intercept[scores] = W.ravel(), b
-    return report
+    return objective
 
 
 def _log_odds(p):
@@ -195,10 +201,13 @@ class _Node:
         """∇²F times V (q, a + 1)."""
         change = self.A @ V.T
         change = self.weights[:, None] * p * (change - (p * change).sum(axis=1, keepdims=True))
-        return change.T @ self.A + V * self.ridge
+        product = change.T @ self.A + V * self.ridge
+        if self.q > 1:  # softmax does not see a shift of all intercepts: curvature that no step meets
+            product[:, -1] += self.weights.sum() * V[:, -1].mean()
+        return product
 
     def step(self, gradient, p, columns):
-        """Newton's step over some columns of A, of least length where softmax leaves a direction free."""
+        """Newton's step over some columns of A, the intercepts' last."""
         shape = gradient.shape
 
         def product(flat):
@@ -224,8 +233,10 @@ class _Node:
         step = self.step(gradient, p, columns)
         slope = (gradient * step).sum()
         for halving in range(HALVINGS):
-            moved = theta + step / 2**halving
-            if self.at(moved)[0] <= value + 1e-4 * slope / 2**halving:
+            moved, gain = theta + step / 2**halving, -slope / 2**halving
+            tried = self.at(moved)[0]
+            # rounding of the sums hides what a step at the optimum gains
+            if tried <= value - 1e-4 * gain or (gain <= ROUNDING * value and tried <= value * (1 + ROUNDING)):
                 return moved
         return None
 
@@ -250,4 +261,4 @@ class _Node:
             theta = moved
         finished = bound <= max(tol, STALLED if moved is None and n_iter < max_iter else 0.0) * value or stalled
         b = theta[:, -1] if self.q == 1 else theta[:, -1] - theta[:, -1].mean()
-        return theta[:, :-1], b, (value, bound, np.abs(gradient).max(), n_iter, finished)
+        return theta[:, :-1], b, value, (bound, np.abs(gradient).max(), n_iter, finished)

@@ -11,7 +11,7 @@ import numpy as np
 
 from sksoft.kernels._numba._jit import REASSOCIATE, inner
 from sksoft.kernels._numba.exp import exp, log
-from sksoft.kernels.tree_nodes import HALVINGS, INTERCEPT_STEPS, STALLED
+from sksoft.kernels.tree_nodes import HALVINGS, INTERCEPT_STEPS, ROUNDING, STALLED
 
 # Up to so many parameters, and as many rows, a step solves with the whole Hessian.
 EXACT_SIZE = 32
@@ -235,6 +235,8 @@ def _conjugate_gradients(rows, buffers, share):
     for k in range(size):
         step[k] = 0.0
         rest[k] = -gradient[k]
+    _drop_shift(rows.q, rows.a * rows.q, rest)
+    for k in range(size):
         direction[k] = rest[k] / diagonal[k]
         energy += rest[k] * direction[k]
     goal = share * share * energy
@@ -249,6 +251,8 @@ def _conjugate_gradients(rows, buffers, share):
         for k in range(size):
             step[k] += length * direction[k]
             rest[k] -= length * product[k]
+        _drop_shift(rows.q, rows.a * rows.q, rest)
+        for k in range(size):
             left += rest[k] * rest[k] / diagonal[k]
         if left <= goal:
             return
@@ -256,6 +260,18 @@ def _conjugate_gradients(rows, buffers, share):
         energy = left
         for k in range(size):
             direction[k] = rest[k] / diagonal[k] + turn * direction[k]
+
+
+@inner
+def _drop_shift(q, first, vector):
+    """Softmax does not see a shift of all intercepts: what rounding leaves along it has no curvature to divide by."""
+    if q == 1:
+        return
+    shift = 0.0
+    for c in range(q):
+        shift += vector[first + c] / q
+    for c in range(q):
+        vector[first + c] -= shift
 
 
 @inner
@@ -333,7 +349,7 @@ def _search(rows, buffers, value):
         tried += 0.5 * (norm + 2.0 * length * cross + length * length * square)
         # rounding of the sums hides what a step at the optimum gains
         if tried <= value + 1e-4 * length * slope or (
-            -length * slope <= 1e-13 * value and tried <= value * (1 + 1e-13)
+            -length * slope <= ROUNDING * value and tried <= value * (1 + ROUNDING)
         ):
             for k in range(size):
                 theta[k] += length * step[k]

@@ -206,12 +206,13 @@ def _find_block(values, indices, indptr, start, stop, a, room, number, block, n_
 
 
 @inner
-def _closed_form(p, m, C, scores, coef, report):
-    """Intercepts alone: W = 0."""
+def _closed_form(p, m, C, scores, coef, proof):
+    """Intercepts alone: W = 0; F there."""
     _log_odds(p, m, scores)
     for k in range(len(coef)):
         coef[k] = 0.0
-    report[0], report[1], report[2], report[3], report[4] = C * _closed_form_value(p, m), 0.0, 0.0, 0.0, 1.0
+    proof[0], proof[1], proof[2], proof[3] = 0.0, 0.0, 0.0, 1.0
+    return C * _closed_form_value(p, m)
 
 
 @inner
@@ -240,9 +241,10 @@ def fit_chunk(
     coef_indices,
     coef,
     intercept,
-    out,
+    proof,
+    objective,
 ):
-    """Fit `nodes` one after another; write their rows of `out`."""
+    """Fit `nodes` one after another; write their rows of `proof` and what they minimised to `objective`."""
     first_child, first_leaf, last_leaf, first_score = tree
     n_features, C, smoothing, prior, tol, max_iter = settings
     is_full = len(indices) == 0
@@ -264,7 +266,7 @@ def fit_chunk(
                 for k in range(a):
                     coef_indices[at + c * a + k] = k if a == n_features else room.found[k]
         if inhabited < 2:
-            _closed_form(room.shares[0], m, C, scores, coef[at : at + q * a], out[number])
+            objective[number] = _closed_form(room.shares[0], m, C, scores, coef[at : at + q * a], proof[number])
             continue
         for i in range(n + pseudo):
             room.weights[i] *= C
@@ -273,8 +275,8 @@ def fit_chunk(
             m, room.weights, room.target, room.shares[1], smoothing,
         )  # fmt: skip
         _begin(rows, warm, coef, at, scores, room.shares[0], buffers.theta)
-        out[number, 0], out[number, 1], out[number, 3], finished = newton(rows, buffers, hessian, tol, max_iter)
-        out[number, 2], out[number, 4] = _largest_entry(buffers.gradient, (a + 1) * q), finished
+        objective[number], proof[number, 0], proof[number, 2], finished = newton(rows, buffers, hessian, tol, max_iter)
+        proof[number, 1], proof[number, 3] = _largest_entry(buffers.gradient, (a + 1) * q), finished
         _write(rows, buffers.theta, coef, at, scores)
 
 
@@ -321,7 +323,21 @@ def node_features(indices, indptr, first_row, last_row, *, n_features):
 
 @tree_nodes.fit_nodes.implement("numba")
 def fit_nodes(
-    values, indices, indptr, weights, *, nodes, tree, row_at, coef_indptr, settings, warm, coef_indices, coef, intercept
+    values,
+    indices,
+    indptr,
+    weights,
+    *,
+    nodes,
+    tree,
+    row_at,
+    coef_indptr,
+    settings,
+    warm,
+    coef_indices,
+    coef,
+    intercept,
+    proof,
 ):
     # rows are written to nowhere, but their type must be that of a block
     inputs = [np.require(array, requirements=["C", "W"]) for array in (values, indices, indptr, weights)]
@@ -330,16 +346,16 @@ def fit_nodes(
     n_features, C, smoothing, prior, tol, max_iter = settings
     settings = int(n_features), float(C), float(smoothing), float(prior), float(tol), int(max_iter)
     outputs = [np.ascontiguousarray(array) for array in (coef_indices, coef, intercept)]
-    report = np.empty((len(nodes), 5))
+    objective = np.empty(len(nodes))
 
     def work(numbers):
-        part = np.empty((len(numbers), 5))
-        fit_chunk(*inputs, nodes[numbers], tree, row_at, coef_indptr, settings, warm, *outputs, part)
-        report[numbers] = part
+        part, of_part = np.empty((len(numbers), 4)), np.empty(len(numbers))
+        fit_chunk(*inputs, nodes[numbers], tree, row_at, coef_indptr, settings, warm, *outputs, part, of_part)
+        proof[numbers], objective[numbers] = part, of_part
 
     first_leaf, last_leaf = tree[1][nodes], tree[2][nodes]
     map_blocks(work, _chunks(row_at[last_leaf] - row_at[first_leaf]))
     for target, written in zip((coef_indices, coef, intercept), outputs):
         if target is not written:
             target[...] = written
-    return report
+    return objective
