@@ -32,11 +32,21 @@ def grow_tree(tree: str, arity: int | None, X, codes: np.ndarray, weights: np.nd
         arity = cheap_arity(X, weights, n_classes) if tree == "auto" else 2
     if tree == "balanced":
         return balanced_tree(n_classes, arity)
-    class_weight = np.bincount(codes, weights=weights, minlength=n_classes)
+    class_weight = _without_rounding(np.bincount(codes, weights=weights, minlength=n_classes))
     if tree == "huffman":
         return huffman_tree(class_weight, arity)
     centroids = class_centroids(X, codes, weights, n_classes)
     return kmeans_tree(centroids, class_weight, arity, balance="mass" if tree == "auto" else "count")
+
+
+def _without_rounding(sums: np.ndarray) -> np.ndarray:
+    """The sums to 32 bits, so that those equal but for rounding are equal, and so is half of a sum of them.
+
+    ``class_weight='balanced'`` makes all classes equally heavy, and neither the order of the rows nor a weight in the
+    place of a repetition is to choose the tree.
+    """
+    mantissa, exponent = np.frexp(sums)
+    return np.ldexp(np.rint(np.ldexp(mantissa, 32)), exponent - 32)
 
 
 def cheap_arity(X, weights: np.ndarray, n_classes: int) -> int:
