@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.metaestimators import available_if
 
 from sksoft._validation import Interval, check_is_fitted, fit_context, validate_data
 from sksoft.hierarchical import leaf_probabilities, paths, search
@@ -24,6 +25,15 @@ from sksoft.objective.feature_input import check_features
 
 # What a fit proves, and a stream does not.
 PROVED = ("objective_", "gap_", "gradient_norm_", "converged_", "n_iter_")
+
+
+def _knows_class_weights(model) -> bool:
+    """Whether rows can be weighted one at a time; AttributeError where all are needed."""
+    if isinstance(model.class_weight, str):
+        raise AttributeError(
+            f"class_weight={model.class_weight!r} needs all rows and partial_fit has some: give a dict of weights."
+        )
+    return True
 
 
 class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
@@ -232,6 +242,7 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         self._unpack(fit)
         return self
 
+    @available_if(_knows_class_weights)
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Learn rows of a stream, in order, each once.
@@ -257,13 +268,11 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As in ``fit``; for a first call without `classes`, other `classes` later, a label that was not announced,
-            and ``class_weight='balanced'``, which needs all rows.
+            As in ``fit``; for a first call without `classes`, other `classes` later, and a label that was not
+            announced.
+        AttributeError
+            With ``class_weight='balanced'``, which needs all rows: then there is no such method.
         """
-        if isinstance(self.class_weight, str):
-            raise ValueError(
-                f"class_weight={self.class_weight!r} needs all rows and partial_fit has some: give a dict of weights."
-            )
         is_first = not hasattr(self, "coef_")
         announced = self._announced(classes, is_first)
         X, rows = self._read(X, y, sample_weight, announced, reset=is_first)
