@@ -219,7 +219,8 @@ class _Node:
         rest = -gradient[:, columns].ravel()
         if n_free <= DENSE_HESSIAN:
             hessian = np.stack([product(unit) for unit in np.eye(n_free)])
-            flat = np.linalg.lstsq(hessian, rest, rcond=1e-14)[0]
+            scale = 1.0 / np.sqrt(np.maximum(np.diag(hessian), 1e-300))
+            flat = scale * np.linalg.lstsq(hessian * scale * scale[:, None], scale * rest, rcond=1e-15)[0]
         else:
             flat = cg(LinearOperator((n_free, n_free), matvec=product), rest, rtol=1e-8, maxiter=1000)[0]
         step = np.zeros(shape)
