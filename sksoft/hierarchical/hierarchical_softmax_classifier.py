@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.metaestimators import available_if
 
-from sksoft._validation import Interval, check_is_fitted, fit_context, validate_data
+from sksoft._validation import Interval, StrOptions, check_is_fitted, fit_context, validate_data
 from sksoft.hierarchical import leaf_probabilities, paths, search
 from sksoft.hierarchical.class_tree import ClassTree
 from sksoft.hierarchical.label_input import LabelledRows, read_rows
@@ -25,6 +25,8 @@ from sksoft.objective.feature_input import check_features
 
 # What a fit proves, and a stream does not.
 PROVED = ("objective_", "gap_", "gradient_norm_", "converged_", "n_iter_")
+# What C Σ s may be: products of it with values of X have finite squares.
+SCALES = 1e-100, 1e50
 
 
 def _knows_class_weights(model) -> bool:
@@ -86,7 +88,8 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
     max_iter : int >= 0, default=100
         Newton steps of a node.
     warm_start : bool, default=False
-        Keep the tree of the previous fit and start from its coefficients, if classes and features are the same ones.
+        Keep the tree of the previous fit and start from its coefficients, if `tree`, `arity`, classes and features are
+        the same ones.
     max_dense_gib : float in (0, inf), default=4.0
         The largest result, in GiB, that ``predict_proba`` and ``predict_log_proba`` may return.
 
@@ -165,7 +168,7 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         "C": [Interval(Real, 0, None, closed="neither")],
         "tree": "no_validation",
         "arity": [Interval(Integral, 2, 100, closed="both"), None],
-        "class_weight": [dict, str, None],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "prior_count": [Interval(Real, 0, None, closed="neither")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -459,13 +462,21 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         proba : ndarray of shape (n, N)
         """
         X = self._checked(X)
-        return leaf_probabilities.node_proba(self._model(), X, max_depth)
+        if max_depth is not None and not (isinstance(max_depth, int | np.integer) and max_depth >= 0):
+            raise ValueError(f"max_depth must be an int >= 0, or None. Got {max_depth!r} instead.")
+        return leaf_probabilities.node_proba(self._model(), X, None if max_depth is None else int(max_depth))
 
     def _read(self, X, y, sample_weight, classes=None, reset=True):
         """X and y of the rows that weigh anything."""
         X = check_features(self, X, reset=reset)
         name = type(self).__name__
         rows = read_rows(name, X, y, sample_weight=sample_weight, class_weight=self.class_weight, classes=classes)
+        scale = float(self.C) * float(rows.weights.sum())
+        if not SCALES[0] <= scale <= SCALES[1]:
+            raise ValueError(
+                f"The 'C' parameter times the sum of the weights must be in [{SCALES[0]:g}, {SCALES[1]:g}]."
+                f" Got {scale:g} instead."
+            )
         return X if rows.kept.all() else X[rows.kept], rows
 
     def _tree_for(self, X, rows: LabelledRows, previous, arity=None):
@@ -482,24 +493,31 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
                 f"{type(self).__name__} needs samples of at least 2 classes in the data, but the data contains only one"
                 f" class with positive weight: {rows.classes[0]!s}"
             )
-        if previous is not None and np.array_equal(previous["classes_"], rows.classes):
+        if previous is not None and self._keeps_tree(previous, X, rows.classes):
             return ClassTree(**previous["tree_"]), rows.classes, rows.codes, previous["node_names_"]
         tree = grow_tree(
             self.tree, self.arity if arity is None else arity, X, rows.codes, rows.weights, len(rows.classes)
         )
         return tree, rows.classes, rows.codes, None
 
+    def _keeps_tree(self, previous, X, classes) -> bool:
+        """Whether the previous fit grew its tree for these parameters, classes and features."""
+        is_alike = previous["_grown_by"] == (self.tree, self.arity) and previous["coef_"].shape[1] == X.shape[1]
+        return is_alike and np.array_equal(previous["classes_"], classes)
+
     def _start(self, previous, tree: ClassTree, classes, X) -> NodeModel | None:
         """The previous fit, where it has the same tree, classes and features."""
         if previous is None:
             return None
-        coef, parent = previous["coef_"], previous["tree_"]["parent"]
-        same = np.array_equal(parent, tree.parent) and np.array_equal(previous["classes_"], classes)
+        coef, before = previous["coef_"], previous["tree_"]
+        same = np.array_equal(before["parent"], tree.parent) and np.array_equal(before["leaf"], tree.leaf)
+        same = same and np.array_equal(previous["classes_"], classes)
         alike = coef.shape[1] == X.shape[1] and sparse.issparse(coef) == sparse.issparse(X)
         return NodeModel.of(tree, coef, previous["intercept_"]) if same and alike else None
 
     def _store(self, tree: ClassTree, classes, names, weight) -> None:
         self.classes_, self.tree_, self.node_names_ = classes, tree.arrays(), names
+        self._grown_by = (self.tree, self.arity) if isinstance(self.tree, str) else None
         self.class_weight_seen_ = weight
 
     def _unpack(self, fit: Fit) -> None:
@@ -509,8 +527,9 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         self.__dict__.pop("stream_", None)
         if not self.converged_:
             warnings.warn(
-                f"{fit.n_unfinished} nodes stopped at max_iter={self.max_iter} with a gap of up to {fit.worst:.3g} of"
-                f" their objective, above tol={self.tol:g}. Increase max_iter, scale the data or lower C.",
+                f"{fit.n_unfinished} nodes stopped with a gap of up to {fit.worst:.3g} of their objective, above"
+                f" tol={self.tol:g}, after at most {fit.n_iter} steps of max_iter={self.max_iter}. Increase max_iter,"
+                " scale the data or lower C.",
                 ConvergenceWarning,
                 stacklevel=3,
             )

@@ -18,7 +18,7 @@ CHEAP = 1 << 24
 def is_taxonomy(tree) -> bool:
     """Whether `tree` is the user's own, not the name of one to be grown; ValueError for a name that is none."""
     if isinstance(tree, str) and tree not in GROWN:
-        raise ValueError(f"The 'tree' parameter must be one of {set(GROWN)} or a taxonomy. Got {tree!r} instead.")
+        raise ValueError(f"The 'tree' parameter must be one of {GROWN} or a taxonomy. Got {tree!r} instead.")
     return not isinstance(tree, str)
 
 
