@@ -27,7 +27,6 @@ from sksoft._validation import (
 )
 from sksoft.calibration.adaptive_temperature_scaler import AdaptiveTemperatureScaler
 from sksoft.calibration.binary_scaler import BinaryScaler
-from sksoft.calibration.classifier_scores import class_scores
 from sksoft.calibration.dirichlet_calibrator import DirichletCalibrator
 from sksoft.calibration.ensemble_temperature_scaler import EnsembleTemperatureScaler
 from sksoft.calibration.identity_calibrator import IdentityCalibrator
@@ -40,6 +39,7 @@ from sksoft.calibration.structured_matrix_scaler import StructuredMatrixScaler
 from sksoft.calibration.temperature_scaler import TemperatureScaler
 from sksoft.calibration.vector_scaler import VectorScaler
 from sksoft.calibration.venn_abers_calibrator import VennAbersCalibrator
+from sksoft.metrics.classifier_scores import class_scores
 from sksoft.metrics.folds import CV_CONSTRAINTS, splits
 
 # A calibrator by name; 'auto' chooses one.

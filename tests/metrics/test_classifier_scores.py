@@ -12,7 +12,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sksoft.calibration.classifier_scores import class_scores
+from sksoft.metrics.classifier_scores import class_scores
 
 
 class Margins(ClassifierMixin, BaseEstimator):

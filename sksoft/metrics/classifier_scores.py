@@ -1,4 +1,4 @@
-"""Scores of a fitted classifier, as logits by construction: what a calibrator is fitted to and applied to."""
+"""Scores of a fitted classifier, as logits by construction: what calibrators are fitted to and students learn from."""
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
