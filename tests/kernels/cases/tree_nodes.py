@@ -110,7 +110,7 @@ CASES = {
         fit_case("star", n=0),
         fit_case("star", n=0, full=True),
         fit_case("pair", density=0.0),
-        fit_case("pair", n=2, p=1),
+        fit_case("pair", n=4, p=1, density=1.0),
         fit_case("star", smoothing=0.2, C=30.0),
         fit_case("broad", smoothing=0.2, C=0.01),
         fit_case("mixed", warm=True),
