@@ -41,6 +41,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import sksoft
 from sksoft.hierarchical.class_tree import ClassTree
+from sksoft.hierarchical.tree_choice import grow_tree
 
 GRID = {"ours": (0.1, 0.3, 1, 3, 10), "napkinXC": (1, 3, 10, 100, 1000)}
 OURS = "ours, "
@@ -236,46 +237,52 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def cost(folder, clock):
+def cost(folder, tree, clock):
     """Figures of one fit to the task in a folder; the process is new, so that its peak is the fit's."""
-    from sksoft.hierarchical.tree_choice import grow_tree
-
-    warm_up(hierarchical_data.synthetic(1000, n=30_000))
-    data = kept(folder)
-    before = peak()
-    seconds, model = timed(clock, lambda: sksoft.HierarchicalSoftmaxClassifier().fit(data.X_train, data.y_train))
-    after = peak()
-    codes, n = np.searchsorted(model.classes_, data.y_train), len(data.y_train)
-    growing, _ = timed(clock, lambda: grow_tree("auto", 2, data.X_train, codes, np.ones(n), len(model.classes_)))
+    warm_up(hierarchical_data.synthetic(1000, n=30_000), tree)
+    data, before = kept(folder), peak()
+    model = sksoft.HierarchicalSoftmaxClassifier(tree=tree)
+    seconds, model = timed(clock, lambda: model.fit(data.X_train, data.y_train))
+    after, n, m = peak(), len(data.y_train), len(data.y_test)
+    codes = np.searchsorted(model.classes_, data.y_train)
+    growing, _ = timed(clock, lambda: grow_tree(tree, None, data.X_train, codes, np.ones(n), len(model.classes_)))
     of, losses = often(clock, lambda: -model.predict_log_proba_of(data.X_test, data.y_test))
-    top, (labels, _) = often(clock, lambda: model.predict_topk(data.X_test, 5))
+    one, best = often(clock, lambda: model.predict(data.X_test))
+    five, _ = often(clock, lambda: model.predict_topk(data.X_test, 5))
     depth, scores, entropy = path_figures(model)
     return {
-        "K": len(model.classes_), "entropy": entropy, "depth": depth, "scores": scores, "fit": 1e6 * seconds / n,
-        "tree": 1e6 * growing / n, "of": 1e6 * of / len(losses), "top": 1e6 * top / len(losses),
-        "steps": int(model.n_iter_), "loss": losses.mean(), "at_1": (labels[:, 0] == data.y_test).mean(),
-        "model": memory(model), "before": before, "peak": after,
+        "tree": tree, "K": len(model.classes_), "entropy": entropy, "depth": depth, "scores": scores,
+        "fit": 1e6 * seconds / n, "growing": 1e6 * growing / n, "of": 1e6 * of / m, "one": 1e6 * one / m,
+        "five": 1e6 * five / m, "loss": losses.mean(), "at_1": (best == data.y_test).mean(),
+        "steps": int(model.n_iter_), "model": memory(model), "peak": after, "before": before,
     }  # fmt: skip
 
 
-def scaling(sizes, n, n_features, options, plot):
-    """Cost against the number of classes at fixed rows and features, a process for each."""
-    print(f"\nsynthetic, n {n}, p {n_features}, tree='auto', C=1\n\n|K|entropy, bits|depth|scores a path|fit, µs a row|"
-          "of it the tree|log P of one class, µs|top 5, µs|log-loss|@1|steps|model, MiB|peak, MiB|of it before|\n"
-          "|-|-|-|-|-|-|-|-|-|-|-|-|-|-|")  # fmt: skip
+# Columns of the table of costs: a key of what `cost` gives, its heading and its form.
+COLUMNS = (
+    ("tree", "tree", "{}"), ("K", "K", "{}"), ("entropy", "entropy, bits", "{:.1f}"), ("depth", "depth", "{:.1f}"),
+    ("scores", "scores a path", "{:.1f}"), ("fit", "fit, µs a row", "{:.1f}"), ("growing", "its tree", "{:.1f}"),
+    ("of", "log P of one class, µs", "{:.1f}"), ("one", "top 1, µs", "{:.1f}"), ("five", "top 5, µs", "{:.1f}"),
+    ("loss", "log-loss", "{:.3f}"), ("at_1", "@1", "{:.3f}"), ("steps", "steps", "{}"),
+    ("model", "model, MiB", "{:.0f}"), ("peak", "peak, MiB", "{:.0f}"), ("before", "before the fit", "{:.0f}"),
+)  # fmt: skip
+
+
+def scaling(sizes, trees, n, n_features, options, plot):
+    """Cost against the number of classes at fixed rows and features, a process for each fit."""
+    print(f"\nsynthetic, n {n}, p {n_features}, C=1\n")
+    print("|" + "|".join(title for _, title, _ in COLUMNS) + "|\n" + "|-" * len(COLUMNS) + "|", flush=True)
     figures = []
     for K in sizes:
         with tempfile.TemporaryDirectory() as folder:
             make = f"import hierarchical as h, pathlib; h.keep(h.hierarchical_data.synthetic({K}, {n}, {n_features}, "
             place = f"n_test=20_000), pathlib.Path({folder!r}))"
             subprocess.run([sys.executable, "-c", make + place], check=True, cwd=Path(__file__).parent)
-            command = [sys.executable, __file__, "--cost-of", folder, *options]
-            answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        f = json.loads(answer.splitlines()[-1])
-        figures.append(f)
-        print(f"|{f['K']}|{f['entropy']:.1f}|{f['depth']:.1f}|{f['scores']:.1f}|{f['fit']:.1f}|{f['tree']:.1f}|"
-              f"{f['of']:.2f}|{f['top']:.1f}|{f['loss']:.3f}|{f['at_1']:.3f}|{f['steps']}|{f['model']:.0f}|"
-              f"{f['peak']:.0f}|{f['before']:.0f}|", flush=True)  # fmt: skip
+            for tree in trees:
+                command = [sys.executable, __file__, "--cost-of", folder, "--trees", tree, *options]
+                answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+                figures.append(json.loads(answer.splitlines()[-1]))
+                print("|" + "|".join(form.format(figures[-1][key]) for key, _, form in COLUMNS) + "|", flush=True)
     if plot:
         draw(figures, plot)
 
@@ -287,12 +294,15 @@ def draw(figures, path):
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    lines = {"fit": "fit", "top": "top 5", "of": "log P of one class", "scores": "scores on a path"}
+    lines = {"fit": "fit", "of": "log P of one class", "one": "top 1", "scores": "scores on a path"}
     figure, axes = plt.subplots(1, len(lines), figsize=(13, 3), layout="constrained")
     for ax, (key, title) in zip(axes, lines.items()):
-        ax.plot([f["K"] for f in figures], [f[key] for f in figures], "o-")
+        for tree in dict.fromkeys(f["tree"] for f in figures):
+            own = [f for f in figures if f["tree"] == tree]
+            ax.plot([f["K"] for f in own], [f[key] for f in own], "o-", label=tree)
         ax.set(xscale="log", xlabel="classes", title=title, ylim=(0, None))
         ax.set_ylabel("" if key == "scores" else "µs a row")
+    axes[0].legend()
     figure.savefig(path)
 
 
@@ -314,13 +324,14 @@ def main():
     limit_threads(args.threads)
     clock = CLOCKS[args.clock]
     if args.cost_of:
-        print(json.dumps(cost(Path(args.cost_of), clock)))
+        print(json.dumps(cost(Path(args.cost_of), args.trees, clock)))
         return
     print(f"sksoft {sksoft.__version__}", *(f"{k} {v}" for k, v in machine().items()), sep=", ")
     print(f"{args.threads} thread(s), {args.clock} seconds")
     if args.scaling:
         options = ["--threads", str(args.threads), "--clock", args.clock]
-        scaling([int(float(size)) for size in args.sizes.split(",")], args.rows, args.features, options, args.plot)
+        sizes, trees = [int(float(size)) for size in args.sizes.split(",")], (args.trees or "auto,huffman").split(",")
+        scaling(sizes, trees, args.rows, args.features, options, args.plot)
         return
     for name in args.sets.split(","):
         trees, peers = PLAN.get(name, (("auto", "huffman"), ("prior", "huffman", "fasttext-hs")))
