@@ -18,10 +18,14 @@ def encode_labels(y, classes) -> np.ndarray:
         lowest, span = _integer_span(y)
         if span <= 2 * len(y) + 1024:
             table = np.full(span, -1, dtype=np.intp)
-            positions = classes.astype(object) - lowest  # Python integers do not overflow
-            inside = np.flatnonzero((positions >= 0) & (positions < span))
-            table[positions[inside].astype(np.intp)] = inside
+            inside = np.flatnonzero((classes >= lowest) & (classes < lowest + span))
+            positions = classes[inside].astype(object) - lowest  # Python integers do not overflow
+            table[positions.astype(np.intp)] = inside
             return table[_offsets(y, lowest)]
+        if y.dtype != classes.dtype:  # pandas wraps numbers around that the narrower type does not hold
+            common = np.result_type(y, classes)
+            common = common if common.kind in "biu" else np.dtype(object)
+            y, classes = y.astype(common), classes.astype(common)
     return pd.Index(classes, dtype=object if classes.dtype.kind in "USO" else None).get_indexer(
         y.astype(object) if y.dtype.kind in "USO" else y
     )

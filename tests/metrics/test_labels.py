@@ -76,3 +76,23 @@ def test_zero_and_one_are_recognised_in_every_type(dtype):
 @pytest.mark.parametrize("y", [[0, 2], [-1, 1], [-2, -1], [0.0, 0.5], [0.0, np.nan], ["0", "1"]])
 def test_other_labels_are_not_taken_for_zero_and_one(y):
     assert zero_one(np.array(y)) is None
+
+
+INTEGERS = [np.bool_, np.int8, np.uint8, np.int32, np.uint32, np.int64, np.uint64]
+
+
+@pytest.mark.parametrize("of_classes", INTEGERS)
+@pytest.mark.parametrize("of_y", INTEGERS)
+def test_integers_of_other_widths_meet_only_themselves(of_y, of_classes):
+    rng = np.random.default_rng(0)
+
+    def draw(dtype, size):
+        ends = (0, 1) if dtype is np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        numbers = (-(2**63), -129, -128, -1, 0, 1, 127, 254, 255, 2**31 - 2, 2**31 - 1, 2**64 - 2, *ends)
+        return rng.choice(np.array([n for n in numbers if ends[0] <= n <= ends[1]], dtype), size)
+
+    for _ in range(20):
+        y, classes = draw(of_y, 5), np.unique(draw(of_classes, 5))
+        known = [int(label) for label in classes]
+        expected = [known.index(int(label)) if int(label) in known else -1 for label in y]
+        assert encode_labels(y, classes).tolist() == expected
