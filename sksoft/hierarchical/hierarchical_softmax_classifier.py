@@ -31,10 +31,8 @@ SCALES = 1e-100, 1e50
 
 def _knows_class_weights(model) -> bool:
     """Whether rows can be weighted one at a time; AttributeError where all are needed."""
-    if isinstance(model.class_weight, str):
-        raise AttributeError(
-            f"class_weight={model.class_weight!r} needs all rows and partial_fit has some: give a dict of weights."
-        )
+    if model.class_weight == "balanced":
+        raise AttributeError("class_weight='balanced' needs all rows and partial_fit has some: give a dict of weights.")
     return True
 
 
