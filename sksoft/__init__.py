@@ -40,9 +40,10 @@ _HOMES = {
     "VectorScaler": "calibration",
     "IdentityCalibrator": "calibration",
     "HierarchicalSoftmaxClassifier": "hierarchical",
+    "KnowledgeDistiller": "distillation",
     "show_versions": "_versions",
 }
-_SUBPACKAGES = ("audit", "calibration", "displays", "functional", "hierarchical", "linear", "metrics")
+_SUBPACKAGES = ("audit", "calibration", "displays", "distillation", "functional", "hierarchical", "linear", "metrics")
 
 __all__ = ["__version__", *sorted(_HOMES), *_SUBPACKAGES]
 
@@ -63,7 +64,7 @@ def __dir__():
 
 
 if TYPE_CHECKING:
-    from sksoft import audit, calibration, displays, functional, hierarchical, linear, metrics
+    from sksoft import audit, calibration, displays, distillation, functional, hierarchical, linear, metrics
     from sksoft._config import config_context, get_config, set_config
     from sksoft._versions import show_versions
     from sksoft.calibration import (
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
         VectorScaler,
         VennAbersCalibrator,
     )
+    from sksoft.distillation import KnowledgeDistiller
     from sksoft.functional import (
         entmax,
         log_softmax,

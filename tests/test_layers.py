@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "sksoft"
-FAMILIES = {"linear", "calibration", "hierarchical"}
+FAMILIES = {"linear", "calibration", "hierarchical", "distillation"}
 
 # layer -> layers it may import; every layer may import itself
 ALLOWED = {
@@ -14,6 +14,7 @@ ALLOWED = {
     "linear": {"metrics", "objective", "solvers", "kernels"},
     "calibration": {"metrics", "objective", "solvers", "kernels", "functional"},
     "hierarchical": {"metrics", "objective", "solvers", "kernels"},
+    "distillation": {"metrics", "objective", "solvers", "kernels"},
     "displays": {"metrics"},
     "metrics": {"objective", "solvers", "kernels"},
     "objective": {"kernels"},

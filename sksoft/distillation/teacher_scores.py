@@ -1,0 +1,178 @@
+"""What the teacher says of each row, as logits (n, K): out of fold, from a frozen teacher, or given by the user.
+
+In-sample probabilities of a strong teacher are its labels again and teach nothing: so a teacher that is not frozen is
+fitted once per fold and speaks of the rows it has not seen, and once more to all labelled rows for the others.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils import check_array
+from sklearn.utils.parallel import Parallel, delayed
+
+from sksoft._validation import check_method_params, take_rows
+from sksoft.metrics.classifier_scores import class_scores
+from sksoft.metrics.logits import log_proba
+from sksoft.metrics.predictions import check_probabilities
+
+INPUTS = ("logits", "proba", "counts")
+# What a score of minus infinity is below the highest of its row: probabilities of it are just positive.
+LEAST = -700.0
+
+
+class TeacherWarning(UserWarning):
+    """The teacher is no better than the student that learns from it, or cannot be used as it was asked for."""
+
+
+@dataclass(frozen=True)
+class TeacherScores:
+    """Logits of a teacher.
+
+    Attributes
+    ----------
+    teacher : classifier fitted to all labelled rows, or None where scores were given
+    labelled : ndarray (n, K)
+        Of rows that the teacher has not seen, unless it is frozen or the scores were given.
+    unlabelled : ndarray (m, K)
+    of_folds : list of ndarray (m, K)
+        Of the rows without labels by the teacher of each fold, which has not seen the labels that are held out there.
+    """
+
+    teacher: Any
+    labelled: np.ndarray
+    unlabelled: np.ndarray
+    of_folds: list
+
+    def divided_by(self, temperature: float) -> "TeacherScores":
+        """Those of the teacher behind a temperature."""
+        return replace(
+            self,
+            labelled=self.labelled / temperature,
+            unlabelled=self.unlabelled / temperature,
+            of_folds=[logits / temperature for logits in self.of_folds],
+        )
+
+
+def teacher_logits(teacher, X, classes: np.ndarray) -> np.ndarray:
+    """Logits (n, K) of a fitted teacher, columns in the order of `classes`.
+
+    Logarithms of its probabilities, those below 2.2e-16 counted as that; of a teacher without any, its scores.
+    """
+    scores = log_proba(teacher.predict_proba(X)) if hasattr(teacher, "predict_proba") else class_scores(teacher, X)
+    if scores.ndim == 1:  # two classes: the score of the second
+        scores = np.column_stack([np.zeros(len(scores)), scores])
+    if scores.shape[1] != len(classes):
+        raise ValueError(
+            f"The 'teacher' parameter must give one score for each of {len(classes)} classes. Got shape {scores.shape}"
+            f" from {type(teacher).__name__} instead."
+        )
+    if not np.isfinite(scores).all():
+        raise ValueError(f"The 'teacher' parameter must give finite scores. Got NaN from {type(teacher).__name__}.")
+    return scores
+
+
+def of_frozen(teacher, X, X_unlabelled, classes: np.ndarray, n_folds: int) -> TeacherScores:
+    """Scores of a teacher that was fitted elsewhere."""
+    check_same_classes(teacher, classes)
+    without = _or_none(teacher, X_unlabelled, classes)
+    return TeacherScores(teacher, teacher_logits(teacher, X, classes), without, [without] * n_folds)
+
+
+def out_of_fold(teacher, X, y, X_unlabelled, classes: np.ndarray, folds, fit_params: dict, n_jobs) -> TeacherScores:
+    """Scores of each labelled row by a clone of the teacher fitted without its fold.
+
+    Parameters
+    ----------
+    teacher : unfitted classifier
+    X, y : n rows with labels
+    X_unlabelled : m rows, or None
+    folds : list of (train, test)
+        Numbers of rows; the test rows of all folds are all rows that weigh anything, once each.
+    fit_params : dict
+        For the teacher's ``fit``; what has n rows is cut to the fold.
+    """
+    kept = np.sort(np.concatenate([test for _, test in folds]))
+    # First the fit to everything: what is wrong with X or y is the classifier's to say.
+    whole = _fitted(teacher, X, y, kept, fit_params)
+    check_same_classes(whole, classes)
+    found = Parallel(n_jobs=n_jobs)(
+        delayed(_fold)(teacher, X, y, X_unlabelled, classes, train, test, fit_params) for train, test in folds
+    )
+    labelled = np.empty((len(kept), len(classes)))
+    for (_, test), (scores, _) in zip(folds, found):
+        labelled[np.searchsorted(kept, test)] = scores
+    return TeacherScores(whole, labelled, _or_none(whole, X_unlabelled, classes), [without for _, without in found])
+
+
+def given(scores, input: str, n_rows: int, kept: np.ndarray, n_unlabelled: int, classes, n_folds: int) -> TeacherScores:
+    """Scores that the user has: those of the n rows with labels, then those of the rows without."""
+    scores = check_array(scores, dtype=np.float64, input_name="teacher_scores", ensure_all_finite=input != "logits")
+    expected = (n_rows + n_unlabelled, len(classes))
+    if scores.shape != expected:
+        rows = "rows of X, then those of X_unlabeled" if n_unlabelled else "rows of X"
+        raise ValueError(
+            f"The 'teacher_scores' parameter must have shape {expected}: the {rows}, by the sorted classes of y."
+            f" Got {scores.shape} instead."
+        )
+    logits = _AS_LOGITS[input](np.concatenate([scores[:n_rows][kept], scores[n_rows:]]))
+    without = logits[len(kept) :]
+    return TeacherScores(None, logits[: len(kept)], without, [without] * n_folds)
+
+
+def check_same_classes(teacher, classes: np.ndarray) -> None:
+    """Refuse a teacher that knows other classes than there are labels of."""
+    own = np.asarray(teacher.classes_)
+    if not np.array_equal(own, classes):
+        raise ValueError(
+            f"The 'teacher' parameter must know the classes of y, {classes.tolist()}. Got one of"
+            f" {own.tolist()} instead."
+        )
+
+
+def _fold(teacher, X, y, X_unlabelled, classes, train, test, fit_params) -> tuple[np.ndarray, np.ndarray]:
+    fitted = _fitted(teacher, X, y, train, fit_params)
+    if not np.array_equal(fitted.classes_, classes):
+        missing = sorted(set(classes.tolist()) - set(np.asarray(fitted.classes_).tolist()), key=str)
+        raise ValueError(f"The training part of a fold lacks the classes {missing}: pass fewer folds as 'cv'.")
+    return teacher_logits(fitted, take_rows(X, test), classes), _or_none(fitted, X_unlabelled, classes)
+
+
+def _fitted(teacher, X, y, rows, fit_params):
+    params = check_method_params(X, params=fit_params, indices=rows)
+    return clone(teacher).fit(take_rows(X, rows), y[rows], **params)
+
+
+def _or_none(teacher, X, classes) -> np.ndarray:
+    return np.empty((0, len(classes))) if X is None else teacher_logits(teacher, X, classes)
+
+
+def _finite_logits(scores: np.ndarray) -> np.ndarray:
+    if np.isnan(scores).any() or (scores == np.inf).any():
+        raise ValueError("Input teacher_scores contains NaN or infinity; a score of minus infinity is allowed.")
+    top = scores.max(axis=1, keepdims=True)
+    if (top == -np.inf).any():
+        row = int(np.argmax(top[:, 0] == -np.inf))
+        raise ValueError(f"The 'teacher_scores' parameter must have a finite score in each row. Got none in row {row}.")
+    return np.maximum(scores - top, LEAST)
+
+
+def _logits_of_proba(proba: np.ndarray) -> np.ndarray:
+    try:
+        return log_proba(check_probabilities(proba))
+    except ValueError as error:
+        raise ValueError(f"The 'teacher_scores' parameter must hold probabilities (input='proba'). {error}") from error
+
+
+def _logits_of_counts(counts: np.ndarray) -> np.ndarray:
+    if (counts < 0).any():
+        raise ValueError(f"The 'teacher_scores' parameter must hold counts >= 0. Got {counts.min():g} instead.")
+    totals = counts.sum(axis=1, keepdims=True)
+    if (totals == 0).any():
+        row = int(np.argmax(totals[:, 0] == 0))
+        raise ValueError(f"The 'teacher_scores' parameter must have votes in each row. Got an empty row {row} instead.")
+    return log_proba(counts / totals)
+
+
+_AS_LOGITS = {"logits": _finite_logits, "proba": _logits_of_proba, "counts": _logits_of_counts}

@@ -1,0 +1,337 @@
+"""KnowledgeDistiller as users meet it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import load_digits, load_iris
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV, KFold, RepeatedStratifiedKFold, StratifiedKFold, train_test_split
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+
+from sksoft import KnowledgeDistiller, SoftmaxRegression
+from sksoft.distillation import TeacherWarning
+from tests.distillation.two_term_loss import minimum
+
+X, Y = load_iris(return_X_y=True)
+NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
+TEACHER = make_pipeline(StandardScaler(), SVC(C=3.0))
+STUDENT = SoftmaxRegression(tol=1e-12)
+# Iris is too easy for a teacher to be ahead: what is said of it is tested by itself.
+pytestmark = pytest.mark.filterwarnings("ignore:The teacher's log-loss:sksoft.distillation.TeacherWarning")
+
+
+def digits(train_size=300):
+    X, y = load_digits(return_X_y=True)
+    X, X_test, y, y_test = train_test_split(X / 16, y, random_state=0, stratify=y)
+    X, more, y, _ = train_test_split(X, y, train_size=train_size, random_state=0, stratify=y)
+    return X, y, more, X_test, y_test
+
+
+def test_a_strong_teacher_and_rows_without_labels_teach_more_than_labels():
+    X, y, more, X_test, y_test = digits()
+    distiller = KnowledgeDistiller(SVC(C=10.0), SoftmaxRegression(), calibrate_teacher=True)
+    distiller.fit(X, y, X_unlabeled=more)
+    plain = SoftmaxRegression().fit(X, y)
+    assert distiller.adapter_["name"] == "soft_targets"
+    assert distiller.adapter_["exact"]
+    assert distiller.alpha_ > 0
+    assert distiller.teacher_loss_ < distiller.student_loss_
+    assert log_loss(y_test, distiller.predict_proba(X_test)) < 0.9 * log_loss(y_test, plain.predict_proba(X_test))
+    assert distiller.score(X_test, y_test) >= plain.score(X_test, y_test)
+    assert type(distiller.student_) is SoftmaxRegression
+    np.testing.assert_allclose(distiller.student_.predict_proba(X_test), distiller.predict_proba(X_test))
+
+
+def test_the_gain_is_not_automatic_and_the_distiller_knows():
+    X, y, _, _, _ = digits()
+    weak = make_pipeline(SVC(C=1e-3))  # its scores are all but the same
+    with pytest.warns(TeacherWarning) as told:
+        distiller = KnowledgeDistiller(weak, SoftmaxRegression()).fit(X, y)
+    assert distiller.alpha_ == 0.0
+    assert distiller.temperature_ == 1.0
+    assert f"{distiller.teacher_loss_:.4g}" in str(told[0].message)
+    assert f"{distiller.student_loss_:.4g}" in str(told[0].message)
+    plain = SoftmaxRegression().fit(X, y)
+    np.testing.assert_allclose(distiller.predict_proba(X), plain.predict_proba(X))
+
+
+def test_given_scores_are_fitted_exactly():
+    from sksoft.distillation.transfer_rows import TransferRows
+
+    logits = np.random.default_rng(0).normal(size=(150, 3)) + 2 * np.eye(3)[Y]
+    distiller = KnowledgeDistiller(None, STUDENT, 2.0, 0.6).fit(X, NAMES, teacher_scores=logits)
+    rows = TransferRows(X, Y, np.ones(150), logits, np.unique(NAMES))
+    coef, intercept = minimum(rows, 2.0, 0.6, C=1.0)
+    np.testing.assert_allclose(distiller.student_.coef_, coef, atol=1e-6)
+    np.testing.assert_allclose(distiller.student_.intercept_, intercept, atol=1e-5)
+    assert distiller.classes_.tolist() == sorted(set(NAMES))
+    assert set(distiller.predict(X)) <= set(NAMES)
+
+
+def test_votes_are_distributions():
+    votes = np.random.default_rng(0).integers(0, 5, (150, 3)) + 20 * np.eye(3, dtype=int)[Y]
+    by_votes = KnowledgeDistiller(None, STUDENT, 1.0, 1.0, input="counts").fit(X, Y, teacher_scores=votes)
+    shares = votes / votes.sum(axis=1, keepdims=True)
+    by_shares = KnowledgeDistiller(None, STUDENT, 1.0, 1.0, input="proba").fit(X, Y, teacher_scores=shares)
+    direct = clone(STUDENT).fit(X, shares)
+    np.testing.assert_allclose(by_votes.student_.coef_, direct.coef_, atol=1e-7)
+    np.testing.assert_array_equal(by_votes.student_.coef_, by_shares.student_.coef_)
+
+
+def test_scores_of_minus_infinity_are_no_probability():
+    logits = np.where(np.arange(3) == (Y[:, None] + 1) % 3, -np.inf, 1.0 + np.eye(3)[Y])
+    distiller = KnowledgeDistiller(None, STUDENT, 2.0, 1.0).fit(X, Y, teacher_scores=logits)
+    assert np.isfinite(distiller.predict_log_proba(X)).all()
+
+
+def test_a_frozen_teacher_is_not_fitted_and_speaks_of_the_rows_as_they_are():
+    fitted = LogisticRegression(max_iter=1000).fit(X, NAMES)
+    frozen = KnowledgeDistiller(FrozenEstimator(fitted), STUDENT, 1.0, 1.0).fit(X, NAMES)
+    assert frozen.teacher_.estimator is fitted
+    given = KnowledgeDistiller(None, STUDENT, 1.0, 1.0, input="proba")
+    given.fit(X, NAMES, teacher_scores=fitted.predict_proba(X))
+    np.testing.assert_allclose(frozen.student_.coef_, given.student_.coef_, atol=1e-9)
+
+
+def test_any_other_teacher_speaks_of_rows_it_has_not_seen():
+    folds = list(StratifiedKFold(4, shuffle=True, random_state=0).split(X, Y))
+    learnt = KnowledgeDistiller(KNeighborsClassifier(1), STUDENT, 1.0, 1.0, cv=folds).fit(X, Y)
+    held_out = np.empty((150, 3))
+    for train, test in folds:
+        held_out[test] = KNeighborsClassifier(1).fit(X[train], Y[train]).predict_proba(X[test])
+    assert (held_out.argmax(axis=1) != Y).any()  # in sample a nearest neighbour is never wrong
+    given = KnowledgeDistiller(None, STUDENT, 1.0, 1.0, input="proba").fit(X, Y, teacher_scores=held_out)
+    np.testing.assert_allclose(learnt.student_.coef_, given.student_.coef_, atol=1e-9)
+    assert learnt.teacher_loss_ == pytest.approx(log_loss(Y, np.maximum(held_out, 2.0**-52)), rel=1e-6)
+
+
+def test_held_out_losses_are_those_of_the_student_fitted_to_the_other_folds():
+    folds = list(StratifiedKFold(3, shuffle=True, random_state=1).split(X, Y))
+    weights = np.random.default_rng(0).uniform(0.5, 2, 150)
+    distiller = KnowledgeDistiller(TEACHER, STUDENT, 2.0, 0.7, cv=folds)
+    distiller.fit(X, Y, sample_weight=weights)
+    losses = np.empty(150)
+    for train, test in folds:
+        plain = clone(STUDENT).fit(X[train], Y[train], sample_weight=weights[train])
+        losses[test] = -plain.predict_log_proba(X[test])[np.arange(len(test)), Y[test]]
+    assert distiller.student_loss_ == pytest.approx(np.average(losses, weights=weights), rel=1e-7)
+    table = pd.DataFrame(distiller.cv_results_)
+    assert table[["temperature", "alpha"]].to_numpy().tolist() == [[1.0, 0.0], [2.0, 0.7]]
+    assert table.chosen.tolist() == [False, True]  # as the user said, whatever the losses
+
+
+def test_auto_keeps_labels_alone_unless_the_gain_is_more_than_its_standard_error():
+    distiller = KnowledgeDistiller(TEACHER, STUDENT).fit(X, Y)
+    table = pd.DataFrame(distiller.cv_results_)
+    assert len(table) == 10
+    assert table.alpha.eq(0).sum() == 1
+    assert table.chosen.sum() == 1
+    best = table.iloc[1:].sort_values("gain").iloc[-1]
+    expected = (best.temperature, best.alpha) if best.gain > best.gain_stderr else (1.0, 0.0)
+    assert (distiller.temperature_, distiller.alpha_) == expected
+    trees = KnowledgeDistiller(TEACHER, DecisionTreeClassifier(max_depth=2, random_state=0)).fit(X, Y)
+    pairs = list(zip(trees.cv_results_["temperature"], trees.cv_results_["alpha"]))
+    assert pairs == [(1, 0), (1, 0.5), (1, 0.9), (1, 1), (2, 1), (4, 1)]
+
+
+@pytest.mark.parametrize(
+    ("student", "adapter", "exact"),
+    [
+        (SoftmaxRegression(), "soft_targets", True),
+        (make_pipeline(StandardScaler(), SoftmaxRegression()), "soft_targets", True),
+        (DecisionTreeClassifier(max_depth=3, random_state=0), "repeated_rows", True),
+        (make_pipeline(StandardScaler(), GaussianNB()), "repeated_rows", True),
+        (LinearSVC(), "repeated_rows", True),
+        (Ridge(), "logit_regression", False),
+        (make_pipeline(StandardScaler(), Ridge()), "logit_regression", False),
+        (KNeighborsClassifier(10), "label_sampling", False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("y", [Y, NAMES, Y - 1.0], ids=["int", "str", "float"])
+def test_any_student(student, adapter, exact, y):
+    distiller = KnowledgeDistiller(TEACHER, student, 1.0, 0.9, random_state=0).fit(X[::2], y[::2], X_unlabeled=X[1::2])
+    assert (distiller.adapter_["name"], distiller.adapter_["exact"]) == (adapter, exact)
+    assert distiller.adapter_["why"]
+    proba = distiller.predict_proba(X)
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0)
+    assert distiller.score(X, y) > 0.8
+    assert (distiller.classes_[proba.argmax(axis=1)] == distiller.predict(X)).mean() > 0.99
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_a_pipeline_of_the_student_is_the_student_behind_its_steps(temperature):
+    Z = StandardScaler().fit_transform(X)
+    whole = KnowledgeDistiller(GaussianNB(), make_pipeline(StandardScaler(), STUDENT), temperature, 0.5, cv=FOLDS)
+    last = KnowledgeDistiller(GaussianNB(), STUDENT, temperature, 0.5, cv=FOLDS)
+    np.testing.assert_allclose(whole.fit(X, Y).predict_proba(X), last.fit(Z, Y).predict_proba(Z), atol=1e-6)
+
+
+FOLDS = [(train, test) for train, test in StratifiedKFold(3).split(X, Y)]
+
+
+def test_predictions_at_alpha_one_are_rescaled_by_the_temperature():
+    logits = 4 * np.random.default_rng(0).normal(size=(150, 3)) + 4 * np.eye(3)[Y]
+    tree = DecisionTreeClassifier(max_depth=3, random_state=0)
+    distiller = KnowledgeDistiller(None, tree, 2.0, 1.0).fit(X, Y, teacher_scores=logits)
+    own = distiller.student_.predict_proba(X) ** 2
+    np.testing.assert_allclose(distiller.predict_proba(X), own / own.sum(axis=1, keepdims=True), atol=1e-12)
+    assert distiller.power_ == 2.0
+    assert KnowledgeDistiller(None, tree, 2.0, 0.5).fit(X, Y, teacher_scores=logits).power_ == 1.0
+
+
+def test_what_the_teacher_knows_is_visible():
+    X, y, more, _, _ = digits(200)
+    distiller = KnowledgeDistiller(GaussianNB(), STUDENT, 2.0, 0.9, calibrate_teacher=True).fit(X, y, X_unlabeled=more)
+    assert 0.5 < distiller.agreement_ <= 1.0
+    assert 0.0 < distiller.kl_ < 2.0
+    similarity = distiller.class_similarity_
+    np.testing.assert_allclose(similarity.sum(axis=1), 1.0)
+    assert (similarity.argmax(axis=1) == np.arange(10)).all()
+    assert similarity[8, 1] > similarity[8, 0]  # an eight is more like a one than like a zero to naive Bayes
+    assert distiller.teacher_temperature_ > 1.0  # naive Bayes is too sure of itself
+    proba = distiller.predict_teacher_proba(more)
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0)
+    assert proba.max() >= distiller.predict_teacher_proba(more, temperature=3.0).max()
+
+
+def test_agreement_and_divergence_are_means_over_all_rows():
+    logits = np.random.default_rng(0).normal(size=(150, 3)) + 3 * np.eye(3)[Y]
+    weights = np.random.default_rng(1).uniform(0.5, 2, 100)
+    distiller = KnowledgeDistiller(None, STUDENT, 2.0, 0.9)
+    order = np.random.default_rng(2).permutation(150)
+    X_, y, logits = X[order], Y[order], logits[order]
+    distiller.fit(X_[:100], y[:100], sample_weight=weights, X_unlabeled=X_[100:], teacher_scores=logits)
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    q = distiller.predict_proba(X_)
+    w = np.append(weights, np.ones(50))
+    assert distiller.kl_ == pytest.approx(np.average((p * np.log(p / q)).sum(axis=1), weights=w))
+    assert distiller.agreement_ == pytest.approx(np.average(p.argmax(axis=1) == q.argmax(axis=1), weights=w))
+
+
+@pytest.mark.parametrize("student", [STUDENT, DecisionTreeClassifier(max_depth=2, random_state=0)], ids=str)
+def test_weight_is_repetition_and_zero_weight_is_removal(student):
+    rng = np.random.default_rng(0)
+    weights = rng.integers(0, 3, 150)
+    scores = rng.normal(size=(150, 3)) + 2 * np.eye(3)[Y]
+    again = np.repeat(np.arange(150), weights)
+    distiller = KnowledgeDistiller(None, student)
+    weighted = clone(distiller).fit(X, Y, sample_weight=weights, teacher_scores=scores)
+    repeated = clone(distiller).fit(X[again], Y[again], teacher_scores=scores[again])
+    np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), atol=1e-8)
+    for name in ("log_loss", "gain", "gain_stderr"):
+        np.testing.assert_allclose(weighted.cv_results_[name], repeated.cv_results_[name], atol=1e-8)
+    assert weighted.kl_ == pytest.approx(repeated.kl_, abs=1e-8)
+
+
+def test_frames_sparse_rows_and_grid_search():
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    learnt = KnowledgeDistiller(TEACHER, STUDENT, 2.0, 0.5).fit(frame.iloc[:100], NAMES[:100] == "setosa")
+    assert learnt.feature_names_in_.tolist() == list("abcd")
+    with_more = KnowledgeDistiller(TEACHER, STUDENT, 2.0, 0.5)
+    with_more.fit(frame.iloc[::2], NAMES[::2], X_unlabeled=frame.iloc[1::2])
+    as_arrays = KnowledgeDistiller(TEACHER, STUDENT, 2.0, 0.5).fit(X[::2], NAMES[::2], X_unlabeled=X[1::2])
+    np.testing.assert_allclose(with_more.predict_proba(frame), as_arrays.predict_proba(X), atol=1e-7)
+    thin = KnowledgeDistiller(LogisticRegression(max_iter=1000), STUDENT, 2.0, 0.5)
+    thin.fit(sparse.csr_array(X[::2]), NAMES[::2], X_unlabeled=sparse.csr_array(X[1::2]))
+    assert thin.score(sparse.csr_array(X), NAMES) > 0.9
+    search = GridSearchCV(KnowledgeDistiller(TEACHER, STUDENT, cv=3), {"alpha": [0.0, 0.5], "student__C": [0.1, 1.0]})
+    assert search.fit(X, NAMES).best_score_ > 0.9
+
+
+def test_drawn_labels_depend_on_the_seed_alone():
+    distiller = KnowledgeDistiller(TEACHER, KNeighborsClassifier(10), 1.0, 1.0)
+    first = distiller.set_params(random_state=3).fit(X, Y).predict_proba(X)
+    np.testing.assert_array_equal(first, clone(distiller).fit(X, Y).predict_proba(X))
+    assert (first != distiller.set_params(random_state=4).fit(X, Y).predict_proba(X)).any()
+
+
+def test_metadata_reach_the_teacher_and_the_splitter():
+    from sklearn.model_selection import GroupKFold
+
+    groups = np.arange(150) % 5
+    with sklearn.config_context(enable_metadata_routing=True):
+        teacher = LogisticRegression(max_iter=1000).set_fit_request(sample_weight=True)
+        distiller = KnowledgeDistiller(teacher, STUDENT, 2.0, 0.5, cv=GroupKFold(5))
+        routed = distiller.fit(X, Y, sample_weight=np.ones(150), groups=groups)
+    folds = list(GroupKFold(5).split(X, Y, groups))
+    direct = KnowledgeDistiller(LogisticRegression(max_iter=1000), STUDENT, 2.0, 0.5, cv=folds).fit(X, Y)
+    np.testing.assert_allclose(routed.student_.coef_, direct.student_.coef_, atol=1e-8)
+
+
+def test_weights_that_a_teacher_cannot_take_are_not_dropped_in_silence():
+    with pytest.warns(UserWarning, match=r"KNeighborsClassifier\.fit takes no sample_weight"):
+        KnowledgeDistiller(KNeighborsClassifier(), STUDENT, 1.0, 0.5).fit(X, Y, sample_weight=np.ones(150))
+
+
+def test_a_teacher_whose_scores_separate_the_classes_stays_as_it_is():
+    scores = 5.0 * np.eye(3)[Y]
+    with pytest.warns(TeacherWarning, match="calibrate_teacher=True finds no temperature"):
+        made = KnowledgeDistiller(None, STUDENT, 1.0, 0.5, calibrate_teacher=True).fit(X, Y, teacher_scores=scores)
+    assert made.teacher_temperature_ == 1.0
+
+
+SCORES = np.eye(3)[Y]
+OTHER = FrozenEstimator(LogisticRegression(max_iter=1000).fit(X, NAMES))
+BAD = [
+    ({}, {"y": np.zeros(150)}, "at least 2 classes. Got one class"),
+    ({}, {"y": None}, "requires y to be passed"),
+    ({}, {"y": np.where(np.arange(150) == 3, np.nan, Y)}, "Input y contains NaN"),
+    ({}, {"X": np.where(np.arange(150)[:, None] == 3, np.nan, X)}, "contains NaN"),
+    ({}, {"sample_weight": np.zeros(150)}, "sample_weight|zero"),
+    ({"temperature": 0.0}, {}, "The 'temperature' parameter"),
+    ({"temperature": -1.0}, {}, "The 'temperature' parameter"),
+    ({"temperature": np.inf}, {}, "The 'temperature' parameter"),
+    ({"alpha": 1.01}, {}, "The 'alpha' parameter"),
+    ({"alpha": -0.1}, {}, "The 'alpha' parameter"),
+    ({"alpha": np.nan}, {}, "The 'alpha' parameter"),
+    ({"adapter": "magic"}, {}, "The 'adapter' parameter"),
+    ({"adapter": "logit_regression"}, {}, "must be one that suits the student"),
+    ({"n_draws": 0}, {}, "The 'n_draws' parameter"),
+    ({"input": "votes"}, {}, "The 'input' parameter"),
+    ({"cv": 1}, {}, "The 'cv' parameter"),
+    ({"cv": RepeatedStratifiedKFold(n_splits=3, n_repeats=2)}, {}, "must hold out every row once"),
+    ({"cv": KFold(3)}, {}, "lacks the classes"),
+    ({"teacher": OTHER}, {}, "The 'teacher' parameter must know the classes of y"),
+    ({"teacher": None}, {}, "Got neither"),
+    ({}, {"teacher_scores": SCORES}, "Got both"),
+    ({"teacher": None}, {"teacher_scores": SCORES[:, :2]}, r"'teacher_scores' parameter must have shape \(150, 3\)"),
+    ({"teacher": None}, {"teacher_scores": SCORES, "X_unlabeled": X}, r"must have shape \(300, 3\)"),
+    ({"teacher": None}, {"teacher_scores": np.where(SCORES == 0, np.nan, 1)}, "teacher_scores contains NaN"),
+    ({"teacher": None}, {"teacher_scores": np.full((150, 3), -np.inf)}, "finite score in each row"),
+    ({"teacher": None, "input": "proba"}, {"teacher_scores": 2 * SCORES}, "must hold probabilities"),
+    ({"teacher": None, "input": "proba"}, {"teacher_scores": np.nan * SCORES}, "teacher_scores contains NaN"),
+    ({"teacher": None, "input": "counts"}, {"teacher_scores": SCORES - 1}, "counts >= 0. Got -1"),
+    ({"teacher": None, "input": "counts"}, {"teacher_scores": 0 * SCORES}, "empty row 0"),
+    ({}, {"X_unlabeled": X[:, :2]}, "'X_unlabeled' parameter must have the features of X, 4"),
+    ({}, {"X_unlabeled": X[:0]}, "'X_unlabeled' parameter must hold rows"),
+    ({"student": StandardScaler()}, {}, "student"),
+]
+
+
+@pytest.mark.parametrize(("params", "fit", "message"), BAD)
+def test_bad_input_is_named(params, fit, message):
+    made = KnowledgeDistiller(**{"teacher": LogisticRegression(max_iter=1000), "student": STUDENT, **params})
+    with pytest.raises(ValueError, match=message):
+        made.fit(**{"X": X, "y": Y, **fit})
+
+
+def test_who_was_given_scores_has_no_teacher_to_ask():
+    made = KnowledgeDistiller(None, STUDENT, 1.0, 0.5).fit(X, Y, teacher_scores=SCORES)
+    with pytest.raises(ValueError, match="There is no 'teacher' to ask"):
+        made.predict_teacher_proba(X)
+    other = KnowledgeDistiller(GaussianNB(), STUDENT, 1.0, 0.5).fit(X, Y)
+    with pytest.raises(ValueError, match="The 'temperature' parameter must be a float"):
+        other.predict_teacher_proba(X, temperature=0.0)
+    with pytest.raises(TypeError, match="there is no teacher to fit"):
+        KnowledgeDistiller(None, STUDENT).fit(X, Y, teacher_scores=SCORES, groups=Y)
