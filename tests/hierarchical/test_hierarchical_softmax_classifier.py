@@ -416,8 +416,9 @@ def test_a_taxonomy_with_other_leaves_starts_from_scratch():
 def test_too_few_steps_warn_with_numbers():
     with pytest.warns(
         ConvergenceWarning, match=r"nodes stopped with a gap of up to \d.*above tol=1e-06, after at most 1"
-    ):
+    ) as warned:
         fitted = HierarchicalSoftmaxClassifier(max_iter=1, tree="huffman").fit(X, Y)
+    assert warned[0].filename == __file__
     assert not fitted.converged_
     assert fitted.n_iter_ == 1
     best = exact(tree="huffman").fit(X, Y)
