@@ -226,6 +226,10 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             classes than y has, scores of a wrong shape or with NaN, a row without votes, or an adapter that does not
             suit the student.
         """
+        if y is None:
+            raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
+        X, y = indexable(X, y)
+        (X_unlabeled,) = indexable(X_unlabeled)
         rows, kept, y, weights = self._labelled(X, y, sample_weight)
         name = adapter_name(self.adapter, self.student)
         routed = self._routed(None if sample_weight is None else weights, params)
@@ -257,9 +261,6 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _labelled(self, X, y, sample_weight):
         """Rows that weigh anything without logits, their numbers, and labels and weights of all rows."""
-        if y is None:
-            raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
-        X, y = indexable(X, y)
         if getattr(X, "shape", ())[1:] == (0,):  # rows without content cannot be dealt to folds
             raise ValueError(
                 f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required by"

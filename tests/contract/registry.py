@@ -12,6 +12,7 @@ from sksoft import (
     HierarchicalSoftmaxClassifier,
     IdentityCalibrator,
     IsotonicCalibrator,
+    KnowledgeDistiller,
     MatrixScaler,
     SigmoidClassifier,
     SoftmaxRegression,
@@ -51,6 +52,8 @@ ESTIMATORS = [
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=VennAbersCalibrator()),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=AdaptiveTemperatureScaler(tol=1e-12)),
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=GroupTemperatureScaler()),
+    KnowledgeDistiller(LogisticRegression(solver="newton-cholesky", tol=1e-10), SoftmaxRegression(tol=1e-12), cv=3),
+    KnowledgeDistiller(SoftmaxRegression(tol=1e-12), LogisticRegression(solver="newton-cholesky", tol=1e-10), 1.0, 0.5),
 ]
 
 # X is scores: the suite applies inside CalibratedSoftmaxClassifier, and alone as far as not_applicable.py allows.

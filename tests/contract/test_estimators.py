@@ -9,8 +9,11 @@ from tests.contract.registry import CALIBRATORS, ESTIMATORS
 # Many checks draw labels at random: that no temperature helps such scores is the right thing to say.
 UNINFORMATIVE = "ignore:TemperatureScaler stopped at temperature_:sklearn.exceptions.ConvergenceWarning"
 
+# Nor is a teacher better there than its student.
+NO_BETTER = "ignore:The teacher's log-loss:sksoft.distillation.TeacherWarning"
 
-@pytest.mark.filterwarnings(UNINFORMATIVE)
+
+@pytest.mark.filterwarnings(UNINFORMATIVE, NO_BETTER)
 @parametrize_with_checks(ESTIMATORS)
 def test_estimator(estimator, check):
     check(estimator)

@@ -14,6 +14,8 @@ from sklearn.utils import get_tags
 from tests.contract.registry import CALIBRATORS, ESTIMATORS
 
 X, Y = load_iris(return_X_y=True)
+# Two linear models know the same of iris.
+pytestmark = pytest.mark.filterwarnings("ignore:The teacher's log-loss:sksoft.distillation.TeacherWarning")
 
 
 def through_pickle(model):
