@@ -41,9 +41,21 @@ _HOMES = {
     "IdentityCalibrator": "calibration",
     "HierarchicalSoftmaxClassifier": "hierarchical",
     "KnowledgeDistiller": "distillation",
+    "ActiveLearningLoop": "active",
+    "UncertaintySampler": "active",
     "show_versions": "_versions",
 }
-_SUBPACKAGES = ("audit", "calibration", "displays", "distillation", "functional", "hierarchical", "linear", "metrics")
+_SUBPACKAGES = (
+    "active",
+    "audit",
+    "calibration",
+    "displays",
+    "distillation",
+    "functional",
+    "hierarchical",
+    "linear",
+    "metrics",
+)
 
 __all__ = ["__version__", *sorted(_HOMES), *_SUBPACKAGES]
 
@@ -64,9 +76,10 @@ def __dir__():
 
 
 if TYPE_CHECKING:
-    from sksoft import audit, calibration, displays, distillation, functional, hierarchical, linear, metrics
+    from sksoft import active, audit, calibration, displays, distillation, functional, hierarchical, linear, metrics
     from sksoft._config import config_context, get_config, set_config
     from sksoft._versions import show_versions
+    from sksoft.active import ActiveLearningLoop, UncertaintySampler
     from sksoft.calibration import (
         AdaptiveTemperatureScaler,
         BinaryScaler,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "sksoft"
-FAMILIES = {"linear", "calibration", "hierarchical", "distillation"}
+FAMILIES = {"linear", "calibration", "hierarchical", "distillation", "active"}
 
 # layer -> layers it may import; every layer may import itself
 ALLOWED = {
@@ -15,6 +15,7 @@ ALLOWED = {
     "calibration": {"metrics", "objective", "solvers", "kernels", "functional"},
     "hierarchical": {"metrics", "objective", "solvers", "kernels"},
     "distillation": {"metrics", "objective", "solvers", "kernels"},
+    "active": {"metrics", "objective", "solvers", "kernels"},
     "displays": {"metrics"},
     "metrics": {"objective", "solvers", "kernels"},
     "objective": {"kernels"},

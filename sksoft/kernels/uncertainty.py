@@ -2,16 +2,17 @@
 
 The uncertainty of a row p of K probabilities, higher = more uncertain:
 
-=================== ============================== =================
-``MARGIN``          1 − (p₍₁₎ − p₍₂₎)               the two largest
-``ENTROPY``         −Σ_k p_k ln p_k, nats          0 ln 0 = 0
-``LEAST_CONFIDENCE`` 1 − p₍₁₎                        the largest
-=================== ============================== =================
+==================== ============================= ===============
+``MARGIN``           1 − (p₍₁₎ − p₍₂₎)              the two largest
+``ENTROPY``          −Σ_k p_k ln p_k, nats         0 ln 0 = 0
+``LEAST_CONFIDENCE`` 1 − p₍₁₎                       the largest
+==================== ============================= ===============
 """
 
 import numpy as np
 
 from sksoft.kernels.registry import kernel
+from sksoft.kernels.rowwise import entropy_rows
 
 MARGIN, ENTROPY, LEAST_CONFIDENCE = range(3)
 
@@ -23,9 +24,7 @@ def uncertainty(proba, kind: int) -> np.ndarray:
     """Uncertainty (n,) float64 of every row of `proba` (n, K >= 2); see the table above."""
     proba = np.asarray(proba, dtype=np.float64)
     if kind == ENTROPY:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            terms = np.where(proba > 0.0, proba * np.log(proba), 0.0)
-        return 0.0 - terms.sum(axis=1)
+        return entropy_rows.reference(proba)
     if kind == LEAST_CONFIDENCE:
         return 1.0 - proba.max(axis=1)
     largest = np.partition(proba, proba.shape[1] - 2, axis=1)

@@ -1,7 +1,7 @@
 """The most uncertain rows, compiled: a heap of the best rows so far, and two bounds that spare others their logarithms.
 
-**Near the uniform.** f(p) = −p ln p has a negative fourth derivative, so its third-order Taylor polynomial at the uniform 1/K
-lies above it, and a row of the sum s has
+**Near the uniform.** f(p) = −p ln p has a negative fourth derivative, so its third-order Taylor polynomial at 1/K lies
+above it, and a row of the sum s has
 
     H(p) <= ln K + (ln K − 1)(s − 1) − K/2 Σ (p − 1/K)² + K²/6 Σ (p − 1/K)³
 
