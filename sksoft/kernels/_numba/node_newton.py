@@ -11,11 +11,13 @@ import numpy as np
 
 from sksoft.kernels._numba._jit import REASSOCIATE, inner
 from sksoft.kernels._numba.exp import exp, log
-from sksoft.kernels.tree_nodes import HALVINGS, INTERCEPT_STEPS, ROUNDING, STALLED
+from sksoft.kernels.tree_nodes import HALVINGS, ROUNDING, STALLED
 
 # Up to so many parameters, and as many rows, a step solves with the whole Hessian.
 EXACT_SIZE = 32
 CONJUGATE_STEPS = 250
+# Intercepts are solved for when their gradient is this share of the weight: rounding leaves less.
+SOLVED, MOST_INTERCEPT_STEPS = 1e-10, 60
 # The rows of a node: n × a numbers in `block` from `block_first` on, or entries over its own, `local`, features.
 # `pseudo` is 1 where pseudo-observations follow the last row, which have no features.
 # `weights` are C s, `target` the child of each row or −1, `shares` the targets of the pseudo-observations.
@@ -368,7 +370,7 @@ def _solve_intercepts(rows, buffers, loss, hessian):
     total = 0.0
     for i in range(n):
         total += rows.weights[i]
-    for _ in range(INTERCEPT_STEPS):
+    for _ in range(MOST_INTERCEPT_STEPS):
         largest = 0.0
         for c in range(q):
             slope[c] = 0.0
@@ -422,6 +424,12 @@ def _certify(rows, buffers, value, hessian):
     ridge = 0.5 * _squared_norm(buffers.theta, size)
     value = _solve_intercepts(rows, buffers, value - ridge, hessian) + ridge
     _slope(rows, buffers.theta, buffers.residual, buffers.gradient)
+    total = 0.0
+    for i in range(rows.n + rows.pseudo):
+        total += rows.weights[i]
+    for c in range(rows.q):
+        if not abs(buffers.gradient[size + c]) <= SOLVED * total:
+            return value, np.inf  # the bound holds at solved intercepts only
     return value, 0.5 * _squared_norm(buffers.gradient, size)
 
 
