@@ -2,6 +2,7 @@
 
 from sksoft.displays.confidence import ConfidenceHistogramDisplay
 from sksoft.displays.corp import CORPDisplay
+from sksoft.displays.distillation import DistillationDisplay
 from sksoft.displays.groups import GroupCalibrationDisplay
 from sksoft.displays.hierarchy import HierarchyDisplay
 from sksoft.displays.reliability import ReliabilityDisplay
@@ -11,6 +12,7 @@ from sksoft.displays.temperature import TemperaturePathDisplay
 __all__ = [
     "CORPDisplay",
     "ConfidenceHistogramDisplay",
+    "DistillationDisplay",
     "GroupCalibrationDisplay",
     "HierarchyDisplay",
     "ReliabilityDisplay",
