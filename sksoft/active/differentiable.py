@@ -4,18 +4,22 @@ A classifier is differentiable here if its probabilities are the softmax of scor
 
 - what its method ``scores_and_pullback(X)`` says: the scores (n, K), and a function that takes (n, K) arrays G to
   Σ_k G_k ∂z_k/∂x, (n, p); or
-- affine, z = W x + b: ``coef_`` and ``intercept_``, behind steps of a pipeline that are affine (scalers, PCA), and in
-  front of a calibrator that is affine in the scores (temperature, vector, matrix, Dirichlet and Platt scaling).
+- affine, z = W x + b, by ``coef_`` and ``intercept_``; or
+- either of them behind steps of a pipeline that are affine (scalers, PCA), or in front of a calibrator that is affine
+  in z (temperature, vector, matrix and Platt scaling) or in log softmax(z / T) (Dirichlet, structured and beta
+  scaling).
 
-Whether a step or a calibrator is affine is not asked of its name: it is evaluated at the origin and at the unit
-vectors, which determines an affine map, and the whole is compared with ``predict_proba`` where it will be used. So a
-link that is no softmax, or a step that is not affine, is an error and not a wrong gradient.
+Whether a step or a calibrator is affine is not asked of its name: its values at a few points determine an affine map,
+and the whole is compared with ``predict_proba`` where it will be used. So a link that is no softmax, or a step that is
+not affine, is an error and not a wrong gradient.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.frozen import FrozenEstimator
 
 from sksoft.kernels import rowwise
@@ -36,22 +40,18 @@ def score_map(estimator, X) -> ScoreMap:
     ValueError
         If the classifier is not differentiable, with the reason.
     """
-    fitted = _unwrapped(estimator)
-    if hasattr(fitted, "scores_and_pullback"):
-        scores = fitted.scores_and_pullback
-    else:
-        weights, intercept = _affine(fitted, X)
-
-        def scores(rows):
-            return rows @ weights.T + intercept, lambda g: g @ weights
-
-    expected = np.asarray(estimator.predict_proba(X))
-    if not np.allclose(rowwise.softmax_rows(np.ascontiguousarray(scores(X)[0])), expected, rtol=0.0, atol=AGREEMENT):
-        raise ValueError(
-            f"The probabilities of {_name(fitted)} are not a softmax of affine scores, so their gradient is not known"
-            f" here. {POOL}"
-        )
+    scores = _scores(estimator, X)
+    expected = np.asarray(estimator.predict_proba(as_fitted(estimator, X)))
+    found = rowwise.softmax_rows(np.ascontiguousarray(scores(X)[0]))
+    if found.shape != expected.shape or not np.allclose(found, expected, rtol=0.0, atol=AGREEMENT):
+        raise ValueError(_not_affine(_unwrapped(estimator)))
     return scores
+
+
+def as_fitted(estimator, rows):
+    """Rows as a frame where the classifier was fitted to one, so that it does not warn."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return rows if names is None else pd.DataFrame(rows, columns=names)
 
 
 def _unwrapped(estimator) -> Any:
@@ -65,53 +65,91 @@ def _unwrapped(estimator) -> Any:
             return estimator
 
 
-def _affine(estimator, X) -> tuple[np.ndarray, np.ndarray]:
-    """W (K, p) and b (K,) of a classifier that has them."""
+def _scores(estimator, X) -> ScoreMap:
     estimator = _unwrapped(estimator)
+    if hasattr(estimator, "scores_and_pullback"):
+        return estimator.scores_and_pullback
     if hasattr(estimator, "steps"):
-        before = estimator[:-1]
-        matrix, shift = _probed(lambda rows: before.transform(rows), np.zeros(X.shape[1]))
-        weights, intercept = _affine(estimator[-1], before.transform(X))
-        return weights @ matrix.T, intercept + weights @ shift
+        return _behind_steps(estimator, X)
     pairs = getattr(estimator, "calibrated_classifiers_", None)
     if pairs and isinstance(pairs[0], tuple):
         return _calibrated(estimator, pairs, X)
-    if not hasattr(estimator, "coef_") or not hasattr(estimator, "intercept_"):
-        raise ValueError(_why_not(estimator))
-    coef = np.atleast_2d(np.asarray(getattr(estimator.coef_, "toarray", lambda: estimator.coef_)(), dtype=np.float64))
-    intercept = np.broadcast_to(np.asarray(estimator.intercept_, dtype=np.float64), len(coef))
-    if len(coef) == 1:  # two classes: scores (0, z)
-        coef, intercept = np.vstack([np.zeros_like(coef), coef]), np.append(0.0, intercept)
-    return coef, intercept
+    if hasattr(estimator, "coef_") and hasattr(estimator, "intercept_"):
+        return _linear(estimator)
+    raise ValueError(_why_not(estimator))
 
 
-def _calibrated(estimator, pairs, X):
-    """The calibrator's map after the classifier's: log-probabilities are scores, shifted by what all have in common."""
+def _linear(estimator) -> ScoreMap:
+    coef = estimator.coef_.toarray() if hasattr(estimator.coef_, "toarray") else estimator.coef_
+    weights = np.atleast_2d(np.asarray(coef, dtype=np.float64))
+    intercept = np.broadcast_to(np.asarray(estimator.intercept_, dtype=np.float64), len(weights))
+    if len(weights) == 1:  # two classes: scores (0, z)
+        weights, intercept = np.vstack([np.zeros_like(weights), weights]), np.append(0.0, intercept)
+    return lambda rows: (rows @ weights.T + intercept, lambda g: g @ weights)
+
+
+def _behind_steps(pipeline, X) -> ScoreMap:
+    before = pipeline[:-1]
+    points = np.vstack([np.zeros(X.shape[1]), np.eye(X.shape[1])])
+    values = np.asarray(before.transform(as_fitted(pipeline, points)), dtype=np.float64)
+    matrix, shift = values[1:] - values[0], values[0]
+    inner = _scores(pipeline[-1], X @ matrix + shift)
+
+    def scores(rows):
+        z, pullback = inner(rows @ matrix + shift)
+        return z, lambda g: pullback(g) @ matrix.T
+
+    return scores
+
+
+def _calibrated(estimator, pairs, X) -> ScoreMap:
+    """The calibrator's map behind the classifier's; log-probabilities are scores."""
     if len(pairs) > 1:
         raise ValueError(
             f"{_name(estimator)} with ensemble=True averages probabilities, which are no softmax of affine scores; use"
             f" ensemble=False for synthesis. {POOL}"
         )
     classifier, calibrator = pairs[0]
-    weights, intercept = _affine(classifier, X)
-    n_scores = 1 if len(weights) == 2 else len(weights)
-
-    def calibrated(scores):
-        proba = calibrator.predict_proba(scores[:, 0] if n_scores == 1 else scores)
-        with np.errstate(divide="ignore"):
-            return np.log(proba)
-
-    matrix, shift = _probed(calibrated, np.zeros(n_scores))
-    if n_scores == 1:
-        weights, intercept = weights[1:] - weights[:1], intercept[1:] - intercept[:1]
-    weights, intercept = matrix.T @ weights, shift + intercept @ matrix
-    return weights - weights.mean(axis=0), intercept - intercept.mean()
+    inner = _scores(classifier, X)
+    probes = _probes(inner(X)[0])
+    proba = calibrator.predict_proba(probes[:, 1] - probes[:, 0] if probes.shape[1] == 2 else probes)
+    target = np.log(np.maximum(proba, np.finfo(np.float64).tiny))
+    target -= target.mean(axis=1, keepdims=True)
+    for features in (_as_they_are, partial(_log_softmax, temperature=getattr(calibrator, "temperature_", 1.0))):
+        design = np.column_stack([features(probes)[0], np.ones(len(probes))])
+        solution = np.linalg.lstsq(design, target, rcond=None)[0]
+        if np.abs(design @ solution - target).max() <= AGREEMENT * (1.0 + np.abs(target).max()):
+            return partial(_composed, inner=inner, features=features, matrix=solution[:-1], shift=solution[-1])
+    raise ValueError(_not_affine(estimator))
 
 
-def _probed(function, origin) -> tuple[np.ndarray, np.ndarray]:
-    """M (p, q) and c (q,) of an affine map x M + c, from its values at the origin and the unit vectors."""
-    values = np.asarray(function(np.vstack([origin, np.eye(len(origin))])), dtype=np.float64)
-    return values[1:] - values[0], values[0]
+def _probes(scores) -> np.ndarray:
+    """Points about where the scores are, not so far apart that probabilities vanish: enough to determine a map."""
+    n_classes = scores.shape[1]
+    spread = np.minimum(scores.std(axis=0), 3.0) + 0.1
+    return scores.mean(axis=0) + spread * np.random.default_rng(0).normal(size=(3 * n_classes + 5, n_classes))
+
+
+def _composed(rows, *, inner, features, matrix, shift):
+    z, to_rows = inner(rows)
+    values, to_scores = features(z)
+    return values @ matrix + shift, lambda g: to_rows(to_scores(g @ matrix.T))
+
+
+def _as_they_are(z):
+    return z, lambda g: g
+
+
+def _log_softmax(z, *, temperature):
+    log_p = rowwise.log_softmax_rows(np.ascontiguousarray(z), temperature=temperature)
+    return log_p, lambda g: (g - np.exp(log_p) * g.sum(axis=1, keepdims=True)) / temperature
+
+
+def _not_affine(estimator) -> str:
+    return (
+        f"The probabilities of {_name(estimator)} are not a softmax of affine scores, so their gradient is not known"
+        f" here. {POOL}"
+    )
 
 
 def _why_not(estimator) -> str:

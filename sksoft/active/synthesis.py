@@ -21,7 +21,7 @@ References
    Scientific Computing 16, 1995.
 """
 
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 from scipy.optimize import minimize
@@ -140,3 +140,9 @@ def check_strength(value, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < np.inf:
         raise ValueError(f"The {name!r} parameter must be a finite float >= 0. Got {value!r} instead.")
     return float(value)
+
+
+def check_count(value, name: str):
+    """An int >= 1."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"The {name!r} parameter must be an int >= 1. Got {value!r} instead.")

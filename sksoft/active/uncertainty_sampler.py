@@ -27,7 +27,7 @@ from sksoft.active import synthesis
 from sksoft.active.array_query import MEASURES, check_n_instances, query_uncertain, two_columns
 from sksoft.active.committee import bootstrap_members, ensemble_inside, mutual_information, proba_of_ensemble
 from sksoft.active.density import density
-from sksoft.active.differentiable import score_map
+from sksoft.active.differentiable import as_fitted, score_map
 from sksoft.active.diverse import diverse_rows
 from sksoft.active.query_input import check_known, check_two_classes, checked_candidates, checked_cost, n_rows_of
 from sksoft.active.stream import check_budget, check_stream_state, stream_decisions
@@ -208,32 +208,36 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         check_classification_targets(y)
         kept = np.flatnonzero(check_sample_weight(sample_weight, y))
         fit_params = self._routed(sample_weight, params)
+        if len(kept) < len(y):  # a class of weight zero alone is no class
+            fit_params = check_method_params(X, params=fit_params, indices=kept)
+            X, y = take_rows(X, kept), y[kept]
         for name in ("members_", "labeled_embedding_"):  # of an earlier fit
             self.__dict__.pop(name, None)
-        frozen = isinstance(self.estimator, FrozenEstimator)
-        if frozen:
+        if isinstance(self.estimator, FrozenEstimator):
             check_is_fitted(self.estimator)
             self.estimator_ = self.estimator
-            check_known(y[kept], self.estimator_.classes_)
+            check_known(y, self.estimator_.classes_)
         else:
             self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
-            check_two_classes(y[kept])
+            check_two_classes(y)
         self.classes_ = self.estimator_.classes_
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
         if self.strategy == "bald" and ensemble_inside(self.estimator_) is None:
-            if frozen:
-                raise ValueError(
-                    "strategy='bald' fits clones of the classifier, or asks the members of a random forest, extra"
-                    f" trees, bagging or a soft vote. Got {self.estimator!r}, which is frozen and none of these."
-                )
-            rows = take_rows(X, kept), y[kept], check_method_params(X, params=fit_params, indices=kept)
-            random_state = check_random_state(self.random_state)
-            self.members_ = bootstrap_members(self.estimator, *rows, self.n_members, random_state, n_jobs=self.n_jobs)
+            self.members_ = self._members(X, y, fit_params)
         if self._is_diverse:
-            self.labeled_embedding_ = self._embedded(take_rows(X, kept), "X")
+            self.labeled_embedding_ = self._embedded(X, "X")
         return self
+
+    def _members(self, X, y, fit_params) -> list:
+        if isinstance(self.estimator, FrozenEstimator):
+            raise ValueError(
+                "strategy='bald' fits clones of the classifier, or asks the members of a random forest, extra trees,"
+                f" bagging or a soft vote. Got {self.estimator!r}, which is frozen and none of these."
+            )
+        draws = self.n_members, check_random_state(self.random_state)
+        return bootstrap_members(self.estimator, X, y, fit_params, *draws, n_jobs=self.n_jobs)
 
     def _routed(self, sample_weight, params) -> dict:
         """What the classifier's ``fit`` gets besides X and y."""
@@ -466,7 +470,7 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Notes
         -----
         Differentiable are classifiers whose probabilities are the softmax of affine scores, in pipelines with affine
-        steps and behind affine calibrators, and those with a method ``scores_and_pullback``. O(p³) once, then
+        steps and behind affine calibrators, or with a method ``scores_and_pullback``. O(p³) once, then
         O(p² + pK) for each evaluation.
         """
         check_is_fitted(self)
@@ -477,8 +481,10 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 f"The 'project_to' parameter must have the {reference.shape[1]} features of X_reference. Got"
                 f" {pool.shape[1]} instead."
             )
-        check_n_instances(n_instances, np.iinfo(np.intp).max if pool is None else len(pool), "project_to")
-        check_n_instances(n_starts, np.iinfo(np.intp).max, "n_starts")
+        synthesis.check_count(n_instances, "n_instances")
+        if pool is not None:
+            check_n_instances(n_instances, len(pool), "project_to")
+        synthesis.check_count(n_starts, "n_starts")
         box = synthesis.check_box(bounds, reference)
         penalty = synthesis.check_strength(mahalanobis, "mahalanobis")
         repulsion = synthesis.check_strength(repulsion, "repulsion")
@@ -496,7 +502,11 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         chosen = None if pool is None else synthesis.nearest_distinct(made, pool, synthesis.Plausibility(reference))
         rows = made if pool is None else pool[chosen]
         result = made if pool is None else chosen
-        return (result, predictive_entropy(self.estimator_.predict_proba(rows))) if return_scores else result
+        return (
+            (result, predictive_entropy(self.estimator_.predict_proba(as_fitted(self.estimator_, rows))))
+            if return_scores
+            else result
+        )
 
     @available_if(_estimator_has("predict"))
     def predict(self, X):

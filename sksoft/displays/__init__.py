@@ -5,6 +5,7 @@ from sksoft.displays.corp import CORPDisplay
 from sksoft.displays.distillation import DistillationDisplay
 from sksoft.displays.groups import GroupCalibrationDisplay
 from sksoft.displays.hierarchy import HierarchyDisplay
+from sksoft.displays.learning_curve import LearningCurveDisplay
 from sksoft.displays.reliability import ReliabilityDisplay
 from sksoft.displays.simplex import SimplexDisplay
 from sksoft.displays.temperature import TemperaturePathDisplay
@@ -15,6 +16,7 @@ __all__ = [
     "DistillationDisplay",
     "GroupCalibrationDisplay",
     "HierarchyDisplay",
+    "LearningCurveDisplay",
     "ReliabilityDisplay",
     "SimplexDisplay",
     "TemperaturePathDisplay",

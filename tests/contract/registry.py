@@ -19,6 +19,7 @@ from sksoft import (
     SoftmaxRegressionCV,
     StructuredMatrixScaler,
     TemperatureScaler,
+    UncertaintySampler,
     VectorScaler,
     VennAbersCalibrator,
 )
@@ -54,6 +55,9 @@ ESTIMATORS = [
     CalibratedSoftmaxClassifier(SoftmaxRegression(), method=GroupTemperatureScaler()),
     KnowledgeDistiller(LogisticRegression(solver="newton-cholesky", tol=1e-10), SoftmaxRegression(tol=1e-12), cv=3),
     KnowledgeDistiller(SoftmaxRegression(tol=1e-12), LogisticRegression(solver="newton-cholesky", tol=1e-10), 1.0, 0.5),
+    UncertaintySampler(LogisticRegression(solver="newton-cholesky", tol=1e-10)),
+    UncertaintySampler(SoftmaxRegression(tol=1e-12), "diverse", random_state=0),
+    UncertaintySampler(LogisticRegression(solver="newton-cholesky", tol=1e-10), "bald", n_members=2, random_state=0),
 ]
 
 # X is scores: the suite applies inside CalibratedSoftmaxClassifier, and alone as far as not_applicable.py allows.
