@@ -33,11 +33,14 @@ import linear_data
 import numpy as np
 from linear import limit_threads
 from sklearn.base import clone
+from sklearn.decomposition import PCA
 from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import train_test_split
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -52,9 +55,9 @@ CALIBRATION = Path(__file__).resolve().parents[2] / "shared" / "data" / "calibra
 
 def teachers(seed):
     """Strong teachers by name."""
-    net = MLPClassifier((128,), max_iter=300, random_state=seed)
+    net = MLPClassifier((128,), max_iter=100, alpha=0.01, learning_rate_init=0.003, random_state=seed)
     return {
-        "svm": lambda: CalibratedSoftmaxClassifier(SVC(C=10.0), "structured"),
+        "svm": lambda: CalibratedSoftmaxClassifier(OneVsRestClassifier(SVC(C=10.0))),
         "mlp": lambda: BaggingClassifier(net, 10, random_state=seed),
         "xgboost": lambda: CalibratedSoftmaxClassifier(_boosted(), "temperature"),
     }
@@ -66,12 +69,13 @@ def _boosted():
     return XGBClassifier(n_estimators=200, max_depth=4, learning_rate=0.1, n_jobs=1)
 
 
-def students(seed):
-    """Small students by name."""
+def students(seed, wide=False):
+    """Small students by name; the network sees 50 principal components of wide data."""
+    net = MLPClassifier((32,), max_iter=100, tol=1e-3, n_iter_no_change=5, random_state=seed)
     return {
         "softmax": SoftmaxRegression(),
         "tree": DecisionTreeClassifier(max_depth=8, random_state=seed),
-        "mlp": MLPClassifier((32,), max_iter=100, tol=1e-3, n_iter_no_change=5, random_state=seed),
+        "mlp": make_pipeline(PCA(50, random_state=seed), net) if wide else net,
         "hierarchical": HierarchicalSoftmaxClassifier(),
     }
 
@@ -109,7 +113,7 @@ def one_run(name, seed, teacher_name, which, n_rows):
     base = {"set": name, "seed": seed, "teacher_name": teacher_name, "labelled": len(y), "unlabelled": len(more)}
     base["teacher"] = scored(fitted, X_test, y_test) | cost(fitted, X_test[:TIMED_ROWS])
     for student_name in which:
-        student = students(seed)[student_name]
+        student = students(seed, X.shape[1] > 100)[student_name]
         plain, pseudo = clone(student).fit(X, y), clone(student).fit(pseudo_X, pseudo_y)
         auto = KnowledgeDistiller(teacher, student)
         start = time.process_time()
