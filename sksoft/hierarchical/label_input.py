@@ -1,5 +1,6 @@
 """Labels and weights of rows as a fit to a tree of classes takes them."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,5 +94,7 @@ def _labels(name: str, y) -> np.ndarray:
         assert_all_finite(y, input_name="y", estimator_name=name)
         if y.dtype.kind == "O":
             sorted_labels(y, name="y")  # says so where they are of several types
-        check_classification_targets(y)
+        with warnings.catch_warnings():  # so many classes are what this family is for
+            warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
+            check_classification_targets(y)
     return y

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from sksoft.hierarchical.node_model import NodeModel
-from sksoft.kernels.blocks import map_blocks, row_blocks
+from sksoft.kernels.blocks import map_blocks, row_blocks, serial_blas
 from sksoft.kernels.registry import backend_for
 from sksoft.kernels.tree_paths import csr_times_csr, descended_proba
 
@@ -83,7 +83,8 @@ def _descend(model: NodeModel, X, n_nodes: int, log: bool, deliver) -> None:
                 descended_proba(scores, tree.parent[:n_nodes], tree.first_child[: n_inner + 1], log=log, out=nodes),
             )
 
-    map_blocks(work, row_blocks(X.shape[0], 8 * (n_nodes + n_scores)))
+    with serial_blas():
+        map_blocks(work, row_blocks(X.shape[0], 8 * (n_nodes + n_scores)))
 
 
 def _score_product(model: NodeModel, X, n_scores: int):

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from sksoft.hierarchical.leaf_probabilities import csr_parts
+from sksoft.hierarchical.leaf_probabilities import csr_parts, leaf_proba
 from sksoft.hierarchical.node_model import NodeModel
 from sksoft.hierarchical.paths import step_size
+from sksoft.kernels.blocks import row_blocks
 from sksoft.kernels.registry import backend_for
 from sksoft.kernels.tree_search import best_leaves
 
@@ -31,7 +32,24 @@ def top_k(model: NodeModel, X, k: int, beam_width: int | None = None) -> tuple[n
         No class that is not returned has a larger log-probability; −inf where all are returned. The k returned are
         proved to be the most probable where ``bound <= log_proba[:, -1]``: always without a beam.
     """
+    if model.tree.depth[-1] == 1:
+        return _top_k_of_one_node(model, X, k)
     width = 0 if beam_width is None else beam_width
     rows = csr_parts(X)
     with backend_for(max(X.shape[0] * model.tree.n_classes, step_size(model, rows[0])))():
         return best_leaves(*rows, *model.kernel_arguments(), model.tree.class_of, k=k, width=width)
+
+
+def _top_k_of_one_node(model: NodeModel, X, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where one node decides among all classes there is nothing to search: its scores are a matrix product."""
+    n_rows, n_classes = X.shape[0], model.tree.n_classes
+    codes, best = np.empty((n_rows, k), np.intp), np.empty((n_rows, k))
+    bound = np.full(n_rows, -np.inf)
+    for rows in row_blocks(n_rows, 32 * n_classes):
+        log_proba = leaf_proba(model, X[rows], log=True)
+        order = np.argsort(-log_proba, axis=1, kind="stable")
+        codes[rows] = order[:, :k]
+        best[rows] = np.take_along_axis(log_proba, order[:, :k], axis=1)
+        if k < n_classes:
+            bound[rows] = np.take_along_axis(log_proba, order[:, k : k + 1], axis=1)[:, 0]
+    return codes, best, bound

@@ -30,7 +30,7 @@ def grow_tree(tree: str, arity: int | None, X, codes: np.ndarray, weights: np.nd
     """
     if arity is None:
         arity = cheap_arity(X, weights, n_classes) if tree == "auto" else 2
-    if tree == "balanced":
+    if tree == "balanced" or arity >= n_classes:  # one node has no tree to choose
         return balanced_tree(n_classes, arity)
     class_weight = _without_rounding(np.bincount(codes, weights=weights, minlength=n_classes))
     if tree == "huffman":
