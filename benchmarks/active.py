@@ -56,7 +56,7 @@ def by_hand(strategy, proba, n):
 
 
 def with_skactiveml(strategy, proba, n):
-    from skactiveml.classifier import SkactivemlClassifier
+    from skactiveml.base import SkactivemlClassifier
     from skactiveml.pool import UncertaintySampling
 
     class Known(SkactivemlClassifier):

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from sksoft._validation import take_rows
 from sksoft.active.array_query import check_n_instances
-from sksoft.active.query_input import checked_candidates, checked_cost, n_rows_of
+from sksoft.active.query_input import checked_candidates, checked_cost, generator_of, n_rows_of
 
 # What is kept of every fit.
 HISTORY = ("n_labeled", "score", "mean_uncertainty", "cost")
@@ -137,7 +136,7 @@ class ActiveLearningLoop:
     def _start(self):
         """The first rows, and more until there are two classes."""
         if isinstance(self.initial, int):
-            order = check_random_state(self.random_state).permutation(self.n_rows)
+            order = generator_of(self.random_state).permutation(self.n_rows)
             wanted = self.initial
         else:
             order, wanted = self.initial, len(self.initial)

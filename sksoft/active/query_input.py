@@ -1,7 +1,13 @@
-"""Checks of what a sampler gets: pools, candidates, costs, labels."""
+"""Checks of what a sampler gets: pools, candidates, costs, labels, seeds."""
 
 import numpy as np
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d
+
+
+def generator_of(random_state) -> np.random.RandomState:
+    """As scikit-learn's ``check_random_state``, but None is a new generator and never NumPy's global one."""
+    return np.random.RandomState() if random_state is None else check_random_state(random_state)
 
 
 def n_rows_of(X, name: str = "X_pool") -> int:

@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import assert_all_finite, check_array, check_random_state, get_tags, indexable
+from sklearn.utils import assert_all_finite, check_array, get_tags, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -29,7 +29,14 @@ from sksoft.active.committee import bootstrap_members, ensemble_inside, mutual_i
 from sksoft.active.density import density
 from sksoft.active.differentiable import as_fitted, score_map
 from sksoft.active.diverse import diverse_rows
-from sksoft.active.query_input import check_known, check_two_classes, checked_candidates, checked_cost, n_rows_of
+from sksoft.active.query_input import (
+    check_known,
+    check_two_classes,
+    checked_candidates,
+    checked_cost,
+    generator_of,
+    n_rows_of,
+)
 from sksoft.active.stream import check_budget, check_stream_state, stream_decisions
 from sksoft.kernels.blocks import serial_blas
 from sksoft.kernels.uncertainty import first_rows, uncertainty
@@ -88,8 +95,8 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     n_jobs : int, default=None
         Members fitted side by side.
     random_state : int, RandomState instance or None, default=None
-        For bootstrap samples, seeds of centres, reference rows of a density and starts of a synthesis. Scores and
-        ties draw nothing.
+        For bootstrap samples, seeds of centres, reference rows of a density and starts of a synthesis; None draws
+        anew, and leaves NumPy's global generator alone. Measures and ties draw nothing.
 
     Attributes
     ----------
@@ -236,7 +243,7 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 "strategy='bald' fits clones of the classifier, or asks the members of a random forest, extra trees,"
                 f" bagging or a soft vote. Got {self.estimator!r}, which is frozen and none of these."
             )
-        draws = self.n_members, check_random_state(self.random_state)
+        draws = self.n_members, generator_of(self.random_state)
         return bootstrap_members(self.estimator, X, y, fit_params, *draws, n_jobs=self.n_jobs)
 
     def _routed(self, sample_weight, params) -> dict:
@@ -318,7 +325,7 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if not self._is_diverse:
             return first_rows(scores, n_instances)
         with serial_blas():
-            points, random_state = self._embedded(rows, "X_pool"), check_random_state(self.random_state)
+            points, random_state = self._embedded(rows, "X_pool"), generator_of(self.random_state)
             chosen = np.sort(diverse_rows(points, scores, self.labeled_embedding_, n_instances, random_state))
         return chosen[np.argsort(-scores[chosen], kind="stable")]
 
@@ -349,7 +356,7 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         scores = uncertainty(proba, MEASURES.get(self.strategy, MEASURES["margin"]))
         if self.strategy == "density":
             with serial_blas():
-                random_state = check_random_state(self.random_state)
+                random_state = generator_of(self.random_state)
                 typical = density(self._embedded(X, "X_pool"), self._embedded(pool, "X_pool"), random_state)
                 scores = scores * typical**self.beta
         return scores
@@ -488,7 +495,7 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         box = synthesis.check_box(bounds, reference)
         penalty = synthesis.check_strength(mahalanobis, "mahalanobis")
         repulsion = synthesis.check_strength(repulsion, "repulsion")
-        random_state = check_random_state(self.random_state)
+        random_state = generator_of(self.random_state)
         made = synthesis.synthesized(
             score_map(self.estimator_, reference),
             reference,

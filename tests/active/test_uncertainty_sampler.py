@@ -132,6 +132,15 @@ def test_cost_divides_the_score(strategy):
     assert set(sampler.query(X[POOL], 5, cost=cost, candidates=some)) <= set(some)
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_without_a_seed_numpys_global_generator_is_left_alone(strategy):
+    np.random.seed(5)  # noqa: NPY002
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    sampler = UncertaintySampler(GaussianNB(), strategy, n_members=2).fit(X[LABELED], Y[LABELED])
+    sampler.query(np.tile(X[POOL], (10, 1)), 3)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
 def test_density_prefers_typical_rows():
     sampler = fitted("density")
     pool = np.vstack([X[POOL], X[POOL[:1]] + 40.0])
