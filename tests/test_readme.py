@@ -36,6 +36,18 @@ def test_guide_to_hierarchical_softmax_runs():
     exec(compile("\n".join(blocks), "hierarchical.md", "exec"), {})
 
 
+def test_guide_to_distillation_runs():
+    blocks = python_blocks("docs/distillation.md")
+    assert len(blocks) == 2
+    exec(compile("\n".join(blocks), "distillation.md", "exec"), {})
+
+
+def test_guide_to_active_learning_runs():
+    blocks = python_blocks("docs/active_learning.md")
+    assert len(blocks) == 4
+    exec(compile("\n".join(blocks), "active_learning.md", "exec"), {})
+
+
 def test_readme_holds_the_two_commands():
     commands = re.findall(r"^python3 -m venv .*$", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert len(commands) == 2

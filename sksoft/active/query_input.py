@@ -12,6 +12,8 @@ def generator_of(random_state) -> np.random.RandomState:
 
 def n_rows_of(X, name: str = "X_pool") -> int:
     """Rows of anything that has some; ValueError for none."""
+    if not hasattr(X, "shape") and not hasattr(X, "__len__"):
+        raise TypeError(f"The {name!r} parameter must be an array, a DataFrame or a sparse matrix. Got {X!r} instead.")
     n_rows = X.shape[0] if hasattr(X, "shape") and X.shape else len(X)
     if n_rows == 0:
         raise ValueError(f"Found array with 0 sample(s) in {name} while a minimum of 1 is required.")

@@ -286,6 +286,11 @@ def test_empty_pools_nan_and_another_number_of_features(strategy):
         sampler.query(X[POOL][:, :3])
 
 
+def test_no_pool_at_all():
+    with pytest.raises(TypeError, match="'X_pool' parameter must be an array"):
+        fitted().query(None)
+
+
 def test_bad_fits():
     with pytest.raises(ValueError, match="class"):
         UncertaintySampler(LogisticRegression()).fit(X[:20], Y[:20])
