@@ -55,8 +55,8 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         None where ``fit`` is given `teacher_scores`.
     student : classifier or regressor
         Or a pipeline that ends in one. A regressor learns centred logits.
-    temperature : 'auto' or float in (0, inf), default='auto'
-        T; ``'auto'`` is 1, 2 or 4.
+    temperature : 'auto' or float in [1e-4, 1e4], default='auto'
+        T; ``'auto'`` is 1, 2 or 4. Beyond, T² times a difference of distributions is rounding.
     alpha : 'auto' or float in [0, 1], default='auto'
         α, the share of the teacher; ``'auto'`` is 0, 0.5, 0.9 or 1.
     adapter : str, default='auto'
@@ -147,7 +147,7 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     _parameter_constraints = {
         "teacher": [HasMethods(["fit", "predict_proba"]), HasMethods(["fit", "decision_function"]), None],
         "student": [HasMethods(["fit", "predict"])],
-        "temperature": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "temperature": [StrOptions({"auto"}), Interval(Real, 1e-4, 1e4, closed="both")],
         "alpha": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
         "adapter": [StrOptions({"auto", *ADAPTERS})],
         "cv": CV_CONSTRAINTS,
@@ -236,14 +236,14 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         folds = _folds(self.cv, X, y, kept, rows, routed.splitter.split)
         _check_unlabelled(X, X_unlabeled)
         scores = self._scores(X, y, kept, folds, X_unlabeled, teacher_scores, rows.classes, routed.teacher.fit)
-        self.teacher_temperature_ = self._teacher_temperature(scores, rows)
-        scores = scores.divided_by(self.teacher_temperature_)
+        teacher_temperature = self._teacher_temperature(scores, rows)
+        scores = scores.divided_by(teacher_temperature)
         rows = TransferRows(rows.X, rows.codes, rows.weights, scores.labelled, rows.classes)
         teach = Teaching(self.student, name, self.n_draws, int(check_random_state(self.random_state).randint(1 << 31)))
         pairs = candidates(self.temperature, self.alpha, name)
         places = [(np.searchsorted(kept, train), np.searchsorted(kept, test)) for train, test in folds]
         chosen = choose(teach, pairs, self.alpha == "auto", rows, places, X_unlabeled, scores, self.n_jobs)
-        self.classes_, self.teacher_ = rows.classes, scores.teacher
+        self.classes_, self.teacher_, self.teacher_temperature_ = rows.classes, scores.teacher, teacher_temperature
         self.cv_results_, self.temperature_, self.alpha_ = chosen.results, chosen.temperature, chosen.alpha
         self.student_loss_ = float(chosen.results["log_loss"][0])
         self._compare_with_teacher(rows)

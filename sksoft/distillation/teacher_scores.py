@@ -15,7 +15,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sksoft._validation import check_method_params, take_rows
 from sksoft.metrics.classifier_scores import class_scores
 from sksoft.metrics.logits import log_proba
-from sksoft.metrics.predictions import check_probabilities
+from sksoft.metrics.predictions import ROW_SUM_TOLERANCE
 
 INPUTS = ("logits", "proba", "counts")
 # What a score of minus infinity is below the highest of its row: probabilities of it are just positive.
@@ -108,7 +108,7 @@ def out_of_fold(teacher, X, y, X_unlabelled, classes: np.ndarray, folds, fit_par
 
 def given(scores, input: str, n_rows: int, kept: np.ndarray, n_unlabelled: int, classes, n_folds: int) -> TeacherScores:
     """Scores that the user has: those of the n rows with labels, then those of the rows without."""
-    scores = check_array(scores, dtype=np.float64, input_name="teacher_scores", ensure_all_finite=input != "logits")
+    scores = check_array(scores, dtype=np.float64, input_name="teacher_scores", ensure_all_finite=False)
     expected = (n_rows + n_unlabelled, len(classes))
     if scores.shape != expected:
         rows = "rows of X, then those of X_unlabeled" if n_unlabelled else "rows of X"
@@ -116,7 +116,12 @@ def given(scores, input: str, n_rows: int, kept: np.ndarray, n_unlabelled: int, 
             f"The 'teacher_scores' parameter must have shape {expected}: the {rows}, by the sorted classes of y."
             f" Got {scores.shape} instead."
         )
-    logits = _AS_LOGITS[input](np.concatenate([scores[:n_rows][kept], scores[n_rows:]]))
+    numbers = np.concatenate([kept, np.arange(n_rows, len(scores))])
+    scores = scores[numbers]
+    if np.isnan(scores).any() or (scores == np.inf).any():
+        row = numbers[np.argmax((np.isnan(scores) | (scores == np.inf)).any(axis=1))]
+        raise ValueError(f"Input teacher_scores contains NaN or infinity in row {row}.")
+    logits = _AS_LOGITS[input](scores, numbers)
     without = logits[len(kept) :]
     return TeacherScores(None, logits[: len(kept)], without, [without] * n_folds)
 
@@ -148,31 +153,36 @@ def _or_none(teacher, X, classes) -> np.ndarray:
     return np.empty((0, len(classes))) if X is None else teacher_logits(teacher, X, classes)
 
 
-def _finite_logits(scores: np.ndarray) -> np.ndarray:
-    if np.isnan(scores).any() or (scores == np.inf).any():
-        raise ValueError("Input teacher_scores contains NaN or infinity; a score of minus infinity is allowed.")
+def _finite_logits(scores: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     top = scores.max(axis=1, keepdims=True)
     if (top == -np.inf).any():
-        row = int(np.argmax(top[:, 0] == -np.inf))
+        row = numbers[np.argmax(top[:, 0] == -np.inf)]
         raise ValueError(f"The 'teacher_scores' parameter must have a finite score in each row. Got none in row {row}.")
     return np.maximum(scores - top, LEAST)
 
 
-def _logits_of_proba(proba: np.ndarray) -> np.ndarray:
-    try:
-        return log_proba(check_probabilities(proba))
-    except ValueError as error:
-        raise ValueError(f"The 'teacher_scores' parameter must hold probabilities (input='proba'). {error}") from error
+def _logits_of_proba(proba: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    off = np.abs(proba.sum(axis=1) - 1.0) > ROW_SUM_TOLERANCE
+    wrong = (proba < 0.0).any(axis=1) | off
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise ValueError(
+            "The 'teacher_scores' parameter must hold probabilities where input='proba': rows >= 0 that sum to one"
+            f" within {ROW_SUM_TOLERANCE:g}. Got {proba[at].tolist()} in row {numbers[at]} instead."
+        )
+    return log_proba(proba)
 
 
-def _logits_of_counts(counts: np.ndarray) -> np.ndarray:
-    if (counts < 0).any():
-        raise ValueError(f"The 'teacher_scores' parameter must hold counts >= 0. Got {counts.min():g} instead.")
-    totals = counts.sum(axis=1, keepdims=True)
-    if (totals == 0).any():
-        row = int(np.argmax(totals[:, 0] == 0))
-        raise ValueError(f"The 'teacher_scores' parameter must have votes in each row. Got an empty row {row} instead.")
-    return log_proba(counts / totals)
+def _logits_of_counts(counts: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    totals = counts.sum(axis=1)
+    wrong = (counts < 0).any(axis=1) | ~(totals > 0) | ~np.isfinite(totals)
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise ValueError(
+            "The 'teacher_scores' parameter must hold votes >= 0 where input='counts', at least one in each row. Got"
+            f" {counts[at].tolist()} in row {numbers[at]} instead."
+        )
+    return log_proba(counts / totals[:, None])
 
 
 _AS_LOGITS = {"logits": _finite_logits, "proba": _logits_of_proba, "counts": _logits_of_counts}
