@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
-from sksoft.kernels.uncertainty import ENTROPY, LEAST_CONFIDENCE, MARGIN, first_rows, most_uncertain_rows, uncertainty
+from sksoft.kernels.uncertainty import ENTROPY, LEAST_CONFIDENCE, MARGIN, most_uncertain_rows
 from sksoft.metrics.predictions import check_probabilities
 
 # How uncertain one prediction is by itself.
@@ -91,6 +91,3 @@ def check_n_instances(n_instances, n_rows: int, name: str):
             f"The 'n_instances' parameter must be an int from 1 to {n_rows}, the rows of {name} that may be chosen. Got"
             f" {n_instances!r} instead."
         )
-
-
-__all__ = ["MEASURES", "check_n_instances", "first_rows", "query_uncertain", "two_columns", "uncertainty"]

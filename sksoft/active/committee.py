@@ -65,10 +65,8 @@ def proba_of_ensemble(ensemble, X):
     """The probabilities (n, K) of each member in turn."""
     n_classes = len(ensemble.classes_)
     subsets = getattr(ensemble, "estimators_features_", None)
-    if hasattr(ensemble, "_validate_X_predict"):  # forests: their trees want float32 and check nothing
-        X = np.asarray(X, dtype=np.float32) if not hasattr(X, "tocsr") else X.tocsr().astype(np.float32)
-    elif subsets is not None:
-        X = np.asarray(X) if not hasattr(X, "tocsr") else X.tocsr()
+    if not isinstance(ensemble, VotingClassifier):  # whose members alone were fitted to X as it came, with its names
+        X = X.tocsr() if hasattr(X, "tocsr") else np.asarray(X)
     for i, member in enumerate(ensemble.estimators_):
         part = member.predict_proba(X if subsets is None else X[:, subsets[i]])
         if part.shape[1] == n_classes:
