@@ -131,17 +131,19 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.metrics import log_loss
     >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn.multiclass import OneVsRestClassifier
     >>> from sklearn.svm import SVC
     >>> from sksoft import KnowledgeDistiller, SoftmaxRegression
     >>> X, y = load_digits(return_X_y=True)
     >>> X, X_test, y, y_test = train_test_split(X / 16, y, random_state=0)
     >>> X, X_unlabeled, y, _ = train_test_split(X, y, train_size=300, random_state=0)
-    >>> distiller = KnowledgeDistiller(SVC(C=10.0), SoftmaxRegression(), calibrate_teacher=True)
+    >>> teacher = OneVsRestClassifier(SVC(C=10.0))
+    >>> distiller = KnowledgeDistiller(teacher, SoftmaxRegression(), calibrate_teacher=True)
     >>> distiller.fit(X, y, X_unlabeled=X_unlabeled).adapter_["name"]
     'soft_targets'
     >>> plain = SoftmaxRegression().fit(X, y)
-    >>> bool(log_loss(y_test, distiller.predict_proba(X_test)) < log_loss(y_test, plain.predict_proba(X_test)))
-    True
+    >>> print(*(round(log_loss(y_test, model.predict_proba(X_test)), 2) for model in (plain, distiller)))
+    0.31 0.16
     """
 
     _parameter_constraints = {
