@@ -43,7 +43,7 @@ class DistillationDisplay:
     ... )
     >>> display.teacher_proba.round(3)
     array([[0.98 , 0.018, 0.002],
-           [0.848, 0.115, 0.038]])
+           [0.847, 0.115, 0.038]])
     """
 
     ax_: Any
