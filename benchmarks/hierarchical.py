@@ -298,8 +298,10 @@ def draw(figures, path):
     figure, axes = plt.subplots(1, len(lines), figsize=(13, 3), layout="constrained")
     for ax, (key, title) in zip(axes, lines.items()):
         for tree in dict.fromkeys(f["tree"] for f in figures):
-            own = [f for f in figures if f["tree"] == tree]
+            own = sorted((f for f in figures if f["tree"] == tree), key=lambda f: f["K"])
             ax.plot([f["K"] for f in own], [f[key] for f in own], "o-", label=tree)
+            if key == "fit":
+                ax.plot([f["K"] for f in own], [f["fit"] - f["growing"] for f in own], ":", label="its nodes alone")
         ax.set(xscale="log", xlabel="classes", title=title, ylim=(0, None))
         ax.set_ylabel("" if key == "scores" else "µs a row")
     axes[0].legend()
@@ -321,6 +323,7 @@ def main():
     parser.add_argument("--cost-of", help=argparse.SUPPRESS)
     args = parser.parse_args()
     args.clock = args.clock or ("cpu" if args.threads == 1 else "wall")
+    warnings.filterwarnings("ignore", "The number of unique classes")  # scikit-learn's: strings are no regression
     limit_threads(args.threads)
     clock = CLOCKS[args.clock]
     if args.cost_of:
