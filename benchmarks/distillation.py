@@ -71,7 +71,7 @@ def _boosted():
 
 def students(seed, wide=False):
     """Small students by name; the network sees 50 principal components of wide data."""
-    net = MLPClassifier((32,), max_iter=100, tol=1e-3, n_iter_no_change=5, random_state=seed)
+    net = MLPClassifier((32,), solver="lbfgs", alpha=1.0, max_iter=100, random_state=seed)
     return {
         "softmax": SoftmaxRegression(),
         "tree": DecisionTreeClassifier(max_depth=8, random_state=seed),

@@ -69,6 +69,22 @@ def test_the_gain_is_not_automatic_and_the_distiller_knows():
     np.testing.assert_allclose(distiller.predict_proba(X), plain.predict_proba(X))
 
 
+def test_an_under_confident_teacher_makes_a_student_worse_unless_it_is_calibrated():
+    X, y, _, X_test, y_test = digits()
+    flat = FrozenEstimator(LogisticRegression(C=1e-3).fit(*digits(train_size=900)[:2]))  # right, and hardly sure
+    losses = {}
+    for name, model in {
+        "plain": SoftmaxRegression(),
+        "forced": KnowledgeDistiller(flat, SoftmaxRegression(), 1.0, 1.0, cv=2),
+        "auto": KnowledgeDistiller(flat, SoftmaxRegression(), 1.0, cv=2),
+        "calibrated": KnowledgeDistiller(flat, SoftmaxRegression(), 1.0, 1.0, cv=2, calibrate_teacher=True),
+    }.items():
+        losses[name] = log_loss(y_test, model.fit(X, y).predict_proba(X_test))
+    assert losses["forced"] > 1.5 * losses["plain"]
+    assert losses["auto"] <= losses["plain"] * (1 + 1e-9)
+    assert losses["calibrated"] < 0.5 * losses["forced"]
+
+
 def test_given_scores_are_fitted_exactly():
     from sksoft.distillation.transfer_rows import TransferRows
 
