@@ -3,9 +3,7 @@
 Every candidate (T, α) is taught on all folds but one and judged on the labels held out there. The one of least mean
 loss is taken if it beats labels alone, α = 0, by more than the standard error of that difference.
 
-The rows without labels are spoken of by the teacher of the fold, which has not seen the held-out labels. The teacher's
-word on the rows of the other folds comes from teachers that saw these labels, as in stacking: to have it without
-would take a fit for each pair of folds.
+What the teacher says while a student is judged on a fold comes from teachers that have not seen its labels either.
 """
 
 import warnings
@@ -112,9 +110,9 @@ def choose(
 
 def _held_out_losses(teach: Teaching, pairs, rows: TransferRows, train, test, X_unlabelled, logits) -> np.ndarray:
     """−log p of each held-out label by the student of each candidate, (candidates, rows)."""
-    known = rows.chosen(train)
+    known = rows.with_logits(logits[0]).chosen(train)
     if X_unlabelled is not None:
-        known = known.and_unlabelled(X_unlabelled, logits)
+        known = known.and_unlabelled(X_unlabelled, logits[1])
     X, codes = take_rows(rows.X, test), rows.codes[test]
     losses = np.empty((len(pairs), len(test)))
     for candidate, (temperature, alpha) in enumerate(pairs):

@@ -66,8 +66,9 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         ``'label_sampling'`` (any classifier). ``'auto'`` takes the first that suits; `adapter_` says what it means.
         Where this knows one temperature, ``'auto'`` compares T = 1 with any α, and T > 1 with α = 1.
     cv : int >= 2, cross-validation splitter or iterable of (train, test), default=5
-        Folds of the rows with labels, for the teacher and for the choice, each row held out once. An int makes
-        stratified folds from the content of the rows, whatever their order, repetitions or rows of weight zero.
+        Folds of the rows with labels, for the teacher and for the choice, each row held out once; at least three where
+        the teacher is fitted. An int makes stratified folds from the content of the rows, whatever their order,
+        repetitions or rows of weight zero.
     calibrate_teacher : bool, default=False
         Whether to divide the teacher's logits by the temperature of least log-loss on the labels, before all else.
     input : {'logits', 'proba', 'counts'}, default='logits'
@@ -116,8 +117,10 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     Notes
     -----
-    The cost is cv + 1 fits of the teacher, and cv · c + 1 fits of the student with c candidates: ten for students of
-    two temperatures and six for others, two where both are given, of which labels alone are one.
+    The teacher is fitted cv (cv + 1) / 2 + 1 times: to all rows, without each fold, and without each pair of folds, for
+    a student that is judged on a fold must not hear of its labels from a teacher that saw them. The student is fitted
+    cv · c + 1 times with c candidates: ten for students of two temperatures and six for others, two where both
+    parameters are given; labels alone are one of them.
 
     Sample weights reach teacher and student where their ``fit`` takes them. Other metadata follow scikit-learn's
     routing; without it, they go to the teacher's ``fit``.
@@ -240,7 +243,7 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         scores = self._scores(X, y, kept, folds, X_unlabeled, teacher_scores, rows.classes, routed.teacher.fit)
         teacher_temperature = self._teacher_temperature(scores, rows)
         scores = scores.divided_by(teacher_temperature)
-        rows = TransferRows(rows.X, rows.codes, rows.weights, scores.labelled, rows.classes)
+        rows = rows.with_logits(scores.labelled)
         teach = Teaching(self.student, name, self.n_draws, int(check_random_state(self.random_state).randint(1 << 31)))
         pairs = candidates(self.temperature, self.alpha, name)
         places = [(np.searchsorted(kept, train), np.searchsorted(kept, test)) for train, test in folds]

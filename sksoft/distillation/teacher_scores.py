@@ -2,6 +2,10 @@
 
 In-sample probabilities of a strong teacher are its labels again and teach nothing: so a teacher that is not frozen is
 fitted once per fold and speaks of the rows it has not seen, and once more to all labelled rows for the others.
+
+A student that is judged on a fold must not have heard of its labels either, and teachers of other folds have seen them:
+where labels are noise, it passes them on, and students seemed better than they were by a tenth of a nat. So for each
+pair of folds a teacher is fitted without both. It speaks of each of the two to the student that is judged on the other.
 """
 
 from dataclasses import dataclass, replace
@@ -14,6 +18,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sksoft._validation import check_method_params, take_rows
 from sksoft.metrics.classifier_scores import class_scores
+from sksoft.metrics.labels import encode_labels
 from sksoft.metrics.logits import log_proba
 from sksoft.metrics.predictions import ROW_SUM_TOLERANCE
 
@@ -36,8 +41,9 @@ class TeacherScores:
     labelled : ndarray (n, K)
         Of rows that the teacher has not seen, unless it is frozen or the scores were given.
     unlabelled : ndarray (m, K)
-    of_folds : list of ndarray (m, K)
-        Of the rows without labels by the teacher of each fold, which has not seen the labels that are held out there.
+    of_folds : list of (ndarray (n, K), ndarray (m, K))
+        Of rows with and without labels by teachers that have not seen the labels held out in a fold, fold by fold. What
+        stands there for the rows of the fold itself means nothing.
     """
 
     teacher: Any
@@ -51,7 +57,7 @@ class TeacherScores:
             self,
             labelled=self.labelled / temperature,
             unlabelled=self.unlabelled / temperature,
-            of_folds=[logits / temperature for logits in self.of_folds],
+            of_folds=[(of_rows / temperature, others / temperature) for of_rows, others in self.of_folds],
         )
 
 
@@ -76,8 +82,8 @@ def teacher_logits(teacher, X, classes: np.ndarray) -> np.ndarray:
 def of_frozen(teacher, X, X_unlabelled, classes: np.ndarray, n_folds: int) -> TeacherScores:
     """Scores of a teacher that was fitted elsewhere."""
     check_same_classes(teacher, classes)
-    without = _or_none(teacher, X_unlabelled, classes)
-    return TeacherScores(teacher, teacher_logits(teacher, X, classes), without, [without] * n_folds)
+    labelled, without = teacher_logits(teacher, X, classes), _or_none(teacher, X_unlabelled, classes)
+    return TeacherScores(teacher, labelled, without, [(labelled, without)] * n_folds)
 
 
 def out_of_fold(teacher, X, y, X_unlabelled, classes: np.ndarray, folds, fit_params: dict, n_jobs) -> TeacherScores:
@@ -93,17 +99,28 @@ def out_of_fold(teacher, X, y, X_unlabelled, classes: np.ndarray, folds, fit_par
     fit_params : dict
         For the teacher's ``fit``; what has n rows is cut to the fold.
     """
+    if len(folds) < 3:
+        raise ValueError(
+            "The 'cv' parameter must give at least 3 folds where the teacher is fitted: for each pair of folds it is"
+            f" fitted without both. Got {len(folds)}."
+        )
     kept = np.sort(np.concatenate([test for _, test in folds]))
     # First the fit to everything: what is wrong with X or y is the classifier's to say.
     whole = _fitted(teacher, X, y, kept, fit_params)
     check_same_classes(whole, classes)
+    pairs = [(f, g) for f in range(len(folds)) for g in range(f)]
     found = Parallel(n_jobs=n_jobs)(
-        delayed(_fold)(teacher, X, y, X_unlabelled, classes, train, test, fit_params) for train, test in folds
+        [delayed(_fold)(teacher, X, y, X_unlabelled, classes, train, test, fit_params) for train, test in folds]
+        + [delayed(_without)(teacher, X, y, classes, folds[f], folds[g], fit_params) for f, g in pairs]
     )
+    places = [np.searchsorted(kept, test) for _, test in folds]
     labelled = np.empty((len(kept), len(classes)))
-    for (_, test), (scores, _) in zip(folds, found):
-        labelled[np.searchsorted(kept, test)] = scores
-    return TeacherScores(whole, labelled, _or_none(whole, X_unlabelled, classes), [without for _, without in found])
+    for place, (scores, _) in zip(places, found):
+        labelled[place] = scores
+    of_folds = [(labelled.copy(), without) for _, without in found[: len(folds)]]
+    for (f, g), (of_first, of_second) in zip(pairs, found[len(folds) :]):
+        of_folds[g][0][places[f]], of_folds[f][0][places[g]] = of_first, of_second
+    return TeacherScores(whole, labelled, _or_none(whole, X_unlabelled, classes), of_folds)
 
 
 def given(scores, input: str, n_rows: int, kept: np.ndarray, n_unlabelled: int, classes, n_folds: int) -> TeacherScores:
@@ -122,8 +139,8 @@ def given(scores, input: str, n_rows: int, kept: np.ndarray, n_unlabelled: int, 
         row = numbers[np.argmax((np.isnan(scores) | (scores == np.inf)).any(axis=1))]
         raise ValueError(f"Input teacher_scores contains NaN or infinity in row {row}.")
     logits = _AS_LOGITS[input](scores, numbers)
-    without = logits[len(kept) :]
-    return TeacherScores(None, logits[: len(kept)], without, [without] * n_folds)
+    labelled, without = logits[: len(kept)], logits[len(kept) :]
+    return TeacherScores(None, labelled, without, [(labelled, without)] * n_folds)
 
 
 def check_same_classes(teacher, classes: np.ndarray) -> None:
@@ -142,6 +159,23 @@ def _fold(teacher, X, y, X_unlabelled, classes, train, test, fit_params) -> tupl
         missing = sorted(set(classes.tolist()) - set(np.asarray(fitted.classes_).tolist()), key=str)
         raise ValueError(f"The training part of a fold lacks the classes {missing}: pass fewer folds as 'cv'.")
     return teacher_logits(fitted, take_rows(X, test), classes), _or_none(fitted, X_unlabelled, classes)
+
+
+def _without(teacher, X, y, classes, first, second, fit_params) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of the test rows of two folds by a teacher fitted without either.
+
+    A class of all whose rows are in the two is one that it does not know: of probability 2.2e-16.
+    """
+    fitted = _fitted(teacher, X, y, np.intersect1d(first[0], second[0]), fit_params)
+    own = np.asarray(fitted.classes_)
+    columns = encode_labels(own, classes)
+    scores = []
+    for _, test in (first, second):
+        known = teacher_logits(fitted, take_rows(X, test), own)
+        full = np.repeat(known.max(axis=1, keepdims=True) + log_proba(0.0), len(classes), axis=1)
+        full[:, columns] = known
+        scores.append(full)
+    return scores[0], scores[1]
 
 
 def _fitted(teacher, X, y, rows, fit_params):

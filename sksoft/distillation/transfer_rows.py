@@ -69,6 +69,10 @@ class TransferRows:
         """The same rows behind a transformation."""
         return TransferRows(X, self.codes, self.weights, self.logits, self.classes)
 
+    def with_logits(self, logits: np.ndarray) -> "TransferRows":
+        """The same rows with what another teacher says of them."""
+        return TransferRows(self.X, self.codes, self.weights, logits, self.classes)
+
     def and_unlabelled(self, X, logits: np.ndarray) -> "TransferRows":
         """These rows, then m others without labels, of weight one."""
         return TransferRows(

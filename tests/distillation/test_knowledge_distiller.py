@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import sklearn
 from scipy import sparse
-from sklearn.base import clone
-from sklearn.datasets import load_digits, load_iris
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
@@ -323,6 +323,7 @@ BAD = [
     ({"cv": 1}, {}, "The 'cv' parameter"),
     ({"cv": RepeatedStratifiedKFold(n_splits=3, n_repeats=2)}, {}, "must hold out every row once"),
     ({"cv": KFold(3)}, {}, "lacks the classes"),
+    ({"cv": 2}, {}, "at least 3 folds where the teacher is fitted"),
     ({"teacher": OTHER}, {}, "The 'teacher' parameter must know the classes of y"),
     ({"teacher": None}, {}, "Got neither"),
     ({}, {"teacher_scores": SCORES}, "Got both"),
@@ -408,3 +409,69 @@ def test_who_was_given_scores_has_no_teacher_to_ask():
         other.predict_teacher_proba(X, temperature=0.0)
     with pytest.raises(TypeError, match="there is no teacher to fit"):
         KnowledgeDistiller(None, STUDENT).fit(X, Y, teacher_scores=SCORES, groups=Y)
+
+
+class Tattler(ClassifierMixin, BaseEstimator):
+    """Knows which rows it was fitted to, by their first feature."""
+
+    def fit(self, X, y):
+        self.classes_, self.seen_ = np.unique(y), set(X[:, 0].tolist())
+        HEARD.append(self.seen_)
+        return self
+
+    def predict_proba(self, X):
+        assert self.seen_.isdisjoint(X[:, 0].tolist()) or len(self.seen_) == len(Y)
+        return np.full((len(X), len(self.classes_)), 1.0 / len(self.classes_))
+
+    def predict(self, X):
+        return np.repeat(self.classes_[:1], len(X))
+
+
+HEARD: list = []
+
+
+def test_the_teacher_is_fitted_without_each_fold_and_each_pair_of_folds():
+    numbered = np.column_stack([np.arange(150.0), X])
+    folds = [(train, test) for train, test in StratifiedKFold(4).split(X, Y)]
+    HEARD.clear()
+    KnowledgeDistiller(Tattler(), STUDENT, 1.0, 0.5, cv=folds).fit(numbered, Y)
+    tests = [set(test.tolist()) for _, test in folds]
+    expected = [set(range(150))]
+    expected += [expected[0] - test for test in tests]
+    expected += [expected[0] - tests[f] - tests[g] for f in range(4) for g in range(f)]
+    assert sorted(map(sorted, HEARD)) == sorted(map(sorted, expected))
+
+
+def test_held_out_losses_are_of_students_that_heard_nothing_of_the_fold():
+    folds = [(train, test) for train, test in StratifiedKFold(3).split(X, Y)]
+    made = KnowledgeDistiller(GaussianNB(), STUDENT, 1.0, 1.0, cv=folds).fit(X[:, :2], Y)
+    losses = np.empty(150)
+    for train, test in folds:
+        said = np.empty((150, 3))
+        for _, other in folds:
+            if other is not test:
+                rest = np.setdiff1d(train, other)
+                said[other] = GaussianNB().fit(X[rest, :2], Y[rest]).predict_proba(X[other, :2])
+        student = clone(STUDENT).fit(X[train, :2], said[train])
+        losses[test] = -student.predict_log_proba(X[test, :2])[np.arange(len(test)), Y[test]]
+    assert made.cv_results_["log_loss"][1] == pytest.approx(losses.mean(), rel=1e-6)
+
+
+def test_a_class_that_is_in_two_folds_alone_is_unknown_to_the_teacher_without_them():
+    rare = np.where(np.arange(150) < 2, 3, Y)
+    folds = [np.arange(150) % 3 == f for f in range(3)]
+    cv = [(np.flatnonzero(~fold), np.flatnonzero(fold)) for fold in folds]
+    made = KnowledgeDistiller(GaussianNB(var_smoothing=0.1), STUDENT, cv=cv).fit(X, rare)
+    assert np.isfinite(made.cv_results_["log_loss"]).all()
+
+
+def test_a_teacher_that_passes_on_noise_is_not_believed():
+    taken = 0
+    for seed in range(5):
+        X, y = load_wine(return_X_y=True)
+        rng = np.random.default_rng(seed)
+        y = np.where(rng.random(len(y)) < 0.3, rng.integers(0, 3, len(y)), y)
+        half = rng.permutation(len(y))[:107]
+        X = StandardScaler().fit_transform(X)[half]
+        taken += KnowledgeDistiller(KNeighborsClassifier(3), SoftmaxRegression(C=0.05), cv=4).fit(X, y[half]).alpha_ > 0
+    assert taken <= 1  # all five, where teachers have seen the labels that students are judged on
