@@ -164,9 +164,13 @@ def _fold(teacher, X, y, X_unlabelled, classes, train, test, fit_params) -> tupl
 def _without(teacher, X, y, classes, first, second, fit_params) -> tuple[np.ndarray, np.ndarray]:
     """Scores of the test rows of two folds by a teacher fitted without either.
 
-    A class of all whose rows are in the two is one that it does not know: of probability 2.2e-16.
+    A class of all whose rows are in the two is one that it does not know: of probability 2.2e-16. Where one class is
+    left there is nothing to fit, and all classes are alike.
     """
-    fitted = _fitted(teacher, X, y, np.intersect1d(first[0], second[0]), fit_params)
+    rest = np.intersect1d(first[0], second[0])
+    if len(np.unique(encode_labels(y[rest], classes))) < 2:
+        return np.zeros((len(first[1]), len(classes))), np.zeros((len(second[1]), len(classes)))
+    fitted = _fitted(teacher, X, y, rest, fit_params)
     own = np.asarray(fitted.classes_)
     columns = encode_labels(own, classes)
     scores = []

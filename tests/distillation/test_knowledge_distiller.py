@@ -465,6 +465,16 @@ def test_a_class_that_is_in_two_folds_alone_is_unknown_to_the_teacher_without_th
     assert np.isfinite(made.cv_results_["log_loss"]).all()
 
 
+def test_where_one_class_is_left_without_two_folds_there_is_nothing_to_say():
+    few = np.array([[0.0, 0.0], [1.0, 0.0], [5.0, 1.0], [6.0, 1.0]])
+    cv = [([1, 2, 3], [0]), ([0, 2, 3], [1]), ([0, 1], [2, 3])]
+    with pytest.raises(ValueError, match="lacks the classes"):
+        KnowledgeDistiller(GaussianNB(), STUDENT, cv=cv).fit(few, ["a", "a", "b", "b"])
+    cv = [([1, 2, 3], [0]), ([0, 1, 3], [2]), ([0, 2], [1, 3])]
+    made = KnowledgeDistiller(GaussianNB(var_smoothing=0.1), STUDENT, cv=cv).fit(few, ["a", "a", "b", "b"])
+    assert np.isfinite(made.cv_results_["log_loss"]).all()
+
+
 def test_a_teacher_that_passes_on_noise_is_not_believed():
     taken = 0
     for seed in range(5):
