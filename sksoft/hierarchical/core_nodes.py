@@ -20,7 +20,7 @@ from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.objective import Objective
 from sksoft.objective.penalties import Ridge
 from sksoft.objective.scores import Linear
-from sksoft.objective.targets import Labels, SmoothedLabels
+from sksoft.objective.targets import Labels, SmoothedLabels, SoftLabels
 from sksoft.solvers import Solution, newton_cg, sketched
 
 # From this many products of a number of X and a score, a node is worth its own preconditioner.
@@ -56,7 +56,7 @@ def core_nodes(tree: ClassTree, rows: SortedRows, nodes: np.ndarray, n_features:
     for number in np.flatnonzero(wide):
         children = np.arange(*tree.first_child[nodes[number] : nodes[number] + 2])
         start, stop = rows.of_nodes(tree, children)
-        wide[number] = bool((stop > start).all())
+        wide[number] = np.count_nonzero(stop > start) > 1
     return wide
 
 
@@ -64,20 +64,13 @@ def fit_core_node(
     tree: ClassTree, rows: SortedRows, node: int, features: np.ndarray | None, settings, start: tuple | None
 ) -> CoreFit:
     """Fit one node over `features`, or all; from ``start = (coef, intercept)`` or from the children's shares."""
-    (first,), (last,) = rows.of_nodes(tree, np.array([node]))
-    children = np.arange(tree.first_child[node], tree.first_child[node + 1])
-    child = np.repeat(np.arange(len(children)), np.subtract(*rows.of_nodes(tree, children)[::-1]))
-    m, weights = len(children), rows.weights[first:last]
-    X = rows.block(first, last, features)
+    X, target, weights, entropy = _rows_of(tree, rows, node, features, settings)
     basis = None
     if len(X) < X.shape[1]:
         basis, R = linalg.qr(X.T, mode="economic", check_finite=False)
         X = np.ascontiguousarray(R.T)
-    smoothing = settings.label_smoothing
-    target = SmoothedLabels(child, m, smoothing) if smoothing else Labels(child, m)
     unit = settings.C * weights.sum()
-    entropy = float(special.entr([1.0 - smoothing + smoothing / m, *[smoothing / m] * (m - 1)]).sum())
-    scores = Linear(X.shape[1], m, fit_intercept=True)
+    scores = Linear(X.shape[1], target.n_classes, fit_intercept=True)
     design = Dense.standardised(X, weights, intercept=True)
     penalty = Ridge(scores.spread(1.0 / (unit * design.scale**2)))
     objective = Objective(FenchelYoung(LINKS["softmax"]), scores, InMemory(design, target, weights), penalty)
@@ -94,6 +87,28 @@ def fit_core_node(
     intercept = intercept - coef @ design.centre
     coef = coef if basis is None else coef @ basis.T
     return CoreFit(coef, intercept - intercept.mean(), _report(solution, unit, entropy))
+
+
+def _rows_of(tree: ClassTree, rows: SortedRows, node: int, features: np.ndarray | None, settings):
+    """A node's rows, targets, weights and the targets' mean entropy; pseudo-observations last where there are any."""
+    (first,), (last,) = rows.of_nodes(tree, np.array([node]))
+    children = np.arange(tree.first_child[node], tree.first_child[node + 1])
+    n_rows = np.subtract(*rows.of_nodes(tree, children)[::-1])
+    m, smoothing = len(children), settings.label_smoothing
+    child = np.repeat(np.arange(m), n_rows)
+    X, weights = rows.block(first, last, features), rows.weights[first:last]
+    row_entropy = special.entr([1.0 - smoothing + smoothing / m, *[smoothing / m] * (m - 1)]).sum()
+    if n_rows.all():
+        return X, SmoothedLabels(child, m, smoothing) if smoothing else Labels(child, m), weights, float(row_entropy)
+    proba = np.vstack([np.eye(m)[child] * (1.0 - smoothing) + smoothing / m, _leaf_shares(tree, children)])
+    entropy = np.average([row_entropy, special.entr(proba[-1]).sum()], weights=[weights.sum(), settings.prior_count])
+    X, weights = np.vstack([X, np.zeros(X.shape[1])]), np.append(weights, settings.prior_count)
+    return X, SoftLabels(proba), weights, float(entropy)
+
+
+def _leaf_shares(tree: ClassTree, children: np.ndarray) -> np.ndarray:
+    n_leaves = (tree.last_leaf - tree.first_leaf)[children]
+    return n_leaves / n_leaves.sum()
 
 
 def _report(solution: Solution, unit: float, entropy: float) -> tuple[float, float, float, int, bool]:

@@ -77,11 +77,23 @@ def test_a_warm_start_takes_no_step(monkeypatch, n, p):
     np.testing.assert_allclose(dense_coef(same), dense_coef(model), atol=1e-4)
 
 
-def test_nodes_with_a_child_without_rows_narrow_ones_and_sparse_ones_are_not_for_the_core(monkeypatch):
+@pytest.mark.parametrize("smoothing", [0.0, 0.15])
+@pytest.mark.parametrize(("n", "p"), [(120, 6), (15, 40)])
+def test_pseudo_observations_of_a_child_without_rows(monkeypatch, n, p, smoothing):
+    tree = ClassTree.of([-1, 0, 0, 0, 0, 4, 4], [1, 2, 3, 5, 6])
+    rng = np.random.default_rng(4)
+    rows = SortedRows.of(tree, rng.normal(size=(n, p)), rng.choice([0, 2], n), rng.random(n) + 0.5)
+    (core, ours), (kernel, theirs) = both(monkeypatch, tree, rows, Settings(0.5, smoothing, 2.5, 1e-16, 200))
+    np.testing.assert_allclose(dense_coef(ours), dense_coef(theirs), atol=1e-6)
+    np.testing.assert_allclose(ours.intercept, theirs.intercept, atol=1e-5)
+    assert core.objective == pytest.approx(kernel.objective, rel=1e-12)
+
+
+def test_nodes_of_one_inhabited_child_narrow_ones_and_sparse_ones_are_not_for_the_core(monkeypatch):
     monkeypatch.setattr(core_nodes, "LARGE", 1)
     tree = ClassTree.of([-1, 0, 0, 0, 1, 1, 2, 2, 2], [3, 4, 5, 6, 7, 8])
     rng = np.random.default_rng(0)
-    codes = rng.choice([0, 1, 2, 3, 4], 60)  # class 5, below the third node, has none
+    codes = rng.choice([0, 1, 2, 3], 60)  # classes 4 and 5, below the third node, have none
     nodes = np.flatnonzero(tree.n_children > 1)
     rows = SortedRows.of(tree, rng.normal(size=(60, 4)), codes, np.ones(60))
     assert core_nodes.core_nodes(tree, rows, nodes, np.full(len(nodes), 4)).tolist() == [True, False, False]
