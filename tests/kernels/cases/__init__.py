@@ -19,22 +19,22 @@ class Case:
         Fresh arguments, the same values at every call; floating arrays that follow the kernel's dtype have `dtype`.
     outputs : tuple of str
         Keyword arguments that the kernel writes, given by `build`; compared besides the returned value.
-    own_outputs : tuple of str
-        Such whose values are each implementation's own, say a number of iterations: compared with other calls of the
-        same one only.
     may_alias : dict of str to int
         Output keyword -> position of the argument that may be the same array.
     rtol, atol : dict of dtype name to float
         Against the reference on the same input.
+    own_outputs : tuple of str
+        Outputs whose values are each implementation's own, say a number of iterations: compared with other calls of the
+        same one only.
     """
 
     name: str
     build: Callable
     outputs: tuple[str, ...] = ()
-    own_outputs: tuple[str, ...] = ()
     may_alias: dict[str, int] = field(default_factory=dict)
     rtol: dict[str, float] = field(default_factory=lambda: {"float64": 1e-13, "float32": 2e-6})
     atol: dict[str, float] = field(default_factory=lambda: {"float64": 1e-300, "float32": 1e-37})
+    own_outputs: tuple[str, ...] = ()
 
     def __repr__(self):
         return self.name
