@@ -24,6 +24,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from sksoft.kernels.tree_paths import ranges
+
 
 @dataclass(frozen=True)
 class ClassTree:
@@ -66,7 +68,7 @@ class ClassTree:
             Cost O(M log M). Brothers keep the order of their numbers.
         """
         parent = np.asarray(parent, np.intp)
-        order, depth = _by_level(parent)
+        order, depth = by_level(parent)
         new = np.empty_like(order)
         new[order] = np.arange(len(order))
         parent = np.where(depth == 0, -1, new[parent[order]])
@@ -111,7 +113,7 @@ class ClassTree:
         return asdict(self)
 
 
-def _by_level(parent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def by_level(parent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Nodes by depth, brothers side by side in the order of their fathers, and the depth of each of these."""
     by_parent = np.argsort(parent, kind="stable")  # the root, whose parent is −1, comes first
     n_children = np.bincount(parent + 1, minlength=len(parent) + 1)[1:]
@@ -119,15 +121,9 @@ def _by_level(parent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     levels = [by_parent[:1]]
     while len(levels[-1]):
         level = levels[-1]
-        levels.append(by_parent[_ranges(first[level], n_children[level])])
+        levels.append(by_parent[ranges(first[level], n_children[level])])
     depth = np.repeat(np.arange(len(levels)), [len(level) for level in levels])
     return np.concatenate(levels), depth
-
-
-def _ranges(start: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """``start[0] … start[0] + length[0] − 1, start[1] …`` one after another."""
-    before = np.cumsum(length) - length
-    return np.arange(length.sum()) + np.repeat(start - before, length)
 
 
 def _leaf_ranges(parent, first_child, depth, is_leaf) -> tuple[np.ndarray, np.ndarray]:

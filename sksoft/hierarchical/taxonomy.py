@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from sksoft.hierarchical.class_tree import ClassTree, _by_level
+from sksoft.hierarchical.class_tree import ClassTree, by_level
 
 # Names that an error lists.
 N_NAMED = 3
@@ -80,7 +80,7 @@ def read_taxonomy(tree, classes=None) -> tuple[ClassTree, np.ndarray, np.ndarray
     _check_all_there(found, classes)
     names = np.array([str(name if label is None else label) for name, label in zip(nodes.names, nodes.labels)], object)
     parent = np.array(nodes.parent, np.intp)
-    return ClassTree.of(parent, leaf[order]), found, names[_by_level(parent)[0]]
+    return ClassTree.of(parent, leaf[order]), found, names[by_level(parent)[0]]
 
 
 def _read(tree, classes) -> _Nodes:
