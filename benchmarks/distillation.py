@@ -109,13 +109,14 @@ def _digest(array):
 
 
 def students(seed, wide=False):
-    """Small students by name; the network sees 50 principal components of wide data."""
-    net = MLPClassifier((32,), solver="lbfgs", alpha=1.0, max_iter=100, random_state=seed)
+    """Small students by name; the network and the tree of classes see 50 principal components of wide data."""
+    net = MLPClassifier((32,), solver="lbfgs", alpha=1.0, max_iter=40, random_state=seed)
+    hierarchical = HierarchicalSoftmaxClassifier(tree="kmeans", arity=2)
     return {
         "softmax": SoftmaxRegression(),
         "tree": DecisionTreeClassifier(max_depth=8, random_state=seed),
         "mlp": make_pipeline(PCA(50, random_state=seed), net) if wide else net,
-        "hierarchical": HierarchicalSoftmaxClassifier(tree="kmeans", arity=2),
+        "hierarchical": make_pipeline(PCA(50, random_state=seed), hierarchical) if wide else hierarchical,
     }
 
 
