@@ -26,6 +26,11 @@ AUTO_SIZE = 1 << 17
 REGISTRY: dict[str, "Kernel"] = {}
 
 
+def elements(first, *_) -> int:
+    """The size of a call whose cost grows with its first argument."""
+    return first.size
+
+
 class Kernel:
     """A contract with its implementations; call it like the reference.
 
@@ -34,15 +39,18 @@ class Kernel:
     reference : callable
         The NumPy implementation, oracle of all others.
     auto_size : int
-        Size of the first argument, in elements, from which ``backend='auto'`` leaves NumPy.
+        Size of a call from which ``backend='auto'`` leaves NumPy.
+    size : callable
+        Size of a call from its positional arguments; without, the elements of the first.
     """
 
     __name__: str
 
-    def __init__(self, reference: Callable, auto_size: int):
+    def __init__(self, reference: Callable, auto_size: int, size: Callable = elements):
         update_wrapper(self, reference)
         self.reference = reference
         self.auto_size = auto_size
+        self.size = size
         self._implementations: dict[str, Callable] = {"numpy": reference}
 
     def implement(self, backend: str) -> Callable:
@@ -69,15 +77,15 @@ class Kernel:
     def __call__(self, first, *args, **kwargs):
         backend = get_config()["backend"]
         if backend == "auto":
-            backend = "numba" if first.size >= self.auto_size else "numpy"
+            backend = "numba" if self.size(first, *args) >= self.auto_size else "numpy"
         return self.on(backend)(first, *args, **kwargs)
 
 
-def kernel(auto_size: int = AUTO_SIZE) -> Callable[[Callable], Kernel]:
+def kernel(auto_size: int = AUTO_SIZE, size: Callable = elements) -> Callable[[Callable], Kernel]:
     """Decorate a NumPy reference: it becomes a :class:`Kernel` and enters the registry."""
 
     def register(reference):
-        REGISTRY[reference.__name__] = Kernel(reference, auto_size)
+        REGISTRY[reference.__name__] = Kernel(reference, auto_size, size)
         return REGISTRY[reference.__name__]
 
     return register
