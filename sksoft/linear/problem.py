@@ -29,6 +29,8 @@ from sksoft.objective.targets import Target
 from sksoft.solvers import Solution, lbfgs, newton_cg, proximal_newton, sketched
 
 MEBIBYTE = 1 << 20
+# Sparse rows with so large a share of entries are multiplied faster as dense ones, where there are enough of them.
+DENSE_SHARE, DENSE_SIZE = 0.2, 1 << 20
 
 
 def link_named(link) -> Link:
@@ -36,6 +38,17 @@ def link_named(link) -> Link:
     if isinstance(link, str):
         return LINKS[link]
     return Softmax() if link == 1.0 else Entmax(float(link))
+
+
+def laid_out(X, working_memory: float | None):
+    """X as it is fitted: sparse rows as CSR, but dense where that is faster and the memory allows."""
+    if not sparse.issparse(X):
+        return X
+    size = X.shape[0] * X.shape[1]
+    fits = working_memory is None or X.dtype.itemsize * size <= working_memory * MEBIBYTE
+    if size >= DENSE_SIZE and X.nnz >= DENSE_SHARE * size and fits:
+        return X.toarray()
+    return sparse.csr_array(X)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from sksoft.linear.fit_progress import CallbackSupportMixin, FitProgress
 from sksoft.linear.inference import SoftmaxInference
 from sksoft.linear.inference_diagnoses import Diagnosis, of_fit, term_names
 from sksoft.linear.path import RegularizationPath, path
-from sksoft.linear.problem import Problem, link_named
+from sksoft.linear.problem import Problem, laid_out, link_named
 from sksoft.linear.sparsity import checked_signs, is_grouped, is_smooth, needs_proximal
 from sksoft.linear.target_input import TARGET_CONSTRAINTS, require_labels, resolve_targets
 from sksoft.linear.warm_start import carry_over
@@ -514,7 +514,7 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             X = X[targets.kept]
             offset = None if offset is None else offset[targets.kept]
         return Problem(
-            X=sparse.csr_array(X) if sparse.issparse(X) else X,
+            X=laid_out(X, self.working_memory),
             target=targets.target,
             weights=targets.weights,
             link=link,
