@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "sksoft"
-FAMILIES = {"linear", "calibration", "hierarchical", "distillation", "active"}
+FAMILIES = {"linear", "calibration", "hierarchical", "distillation", "active", "attention"}
 
 # layer -> layers it may import; every layer may import itself
 ALLOWED = {
@@ -16,6 +16,7 @@ ALLOWED = {
     "hierarchical": {"metrics", "objective", "solvers", "kernels"},
     "distillation": {"metrics", "objective", "solvers", "kernels"},
     "active": {"metrics", "objective", "solvers", "kernels"},
+    "attention": {"metrics", "objective", "solvers", "kernels", "functional"},
     "displays": {"metrics"},
     "metrics": {"objective", "solvers", "kernels"},
     "objective": {"kernels"},

@@ -1,0 +1,1 @@
+"""Attention as an estimator: the training set is what is attended to."""
