@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from sksoft.linear.problem import link_named
-from sksoft.linear.target_input import Targets, resolve_targets
 from sksoft.metrics.soft_labels import is_soft
+from sksoft.metrics.target_input import Targets, resolve_targets
 
 
 def batch_targets(model, y, classes, sample_weight) -> tuple[Targets, np.ndarray]:

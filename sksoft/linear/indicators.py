@@ -25,7 +25,7 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
-from sksoft.linear.target_input import column_names, default_classes
+from sksoft.metrics.target_input import column_names, default_classes
 
 ACCEPTED = "numbers 0 and 1, or soft labels between them, of shape (n_samples, n_labels)"
 

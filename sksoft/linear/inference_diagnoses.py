@@ -16,8 +16,8 @@ from sksoft.linear.inference_columns import Columns, Dependencies, dependencies,
 from sksoft.linear.inference_likelihood import Likelihood, Maximum
 from sksoft.linear.problem import Problem
 from sksoft.linear.separation import Separation, separation
-from sksoft.linear.target_input import resolve_targets
 from sksoft.linear.warm_start import one_row_each
+from sksoft.metrics.target_input import resolve_targets
 from sksoft.objective.feature_input import LARGEST
 from sksoft.objective.links import Softmax
 from sksoft.objective.objective import Objective

@@ -24,8 +24,8 @@ from sksoft.linear.inference_diagnoses import Diagnosis, of_fit, term_names
 from sksoft.linear.path import RegularizationPath, path
 from sksoft.linear.problem import Problem, laid_out, link_named
 from sksoft.linear.sparsity import checked_signs, is_grouped, is_smooth, needs_proximal
-from sksoft.linear.target_input import TARGET_CONSTRAINTS, require_labels, resolve_targets
 from sksoft.linear.warm_start import carry_over
+from sksoft.metrics.target_input import TARGET_CONSTRAINTS, require_labels, resolve_targets
 from sksoft.objective.feature_input import LARGEST
 from sksoft.objective.links import Softmax
 from sksoft.objective.saturation import saturation
@@ -89,7 +89,7 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ε of the targets (1 − ε) t + ε / K.
     class_weight : dict of {label: weight}, 'balanced' or None, default=None
         Weights of the classes, multiplied into the sample weights. ``'balanced'`` weights each class inversely to its
-        share of the sample weight. With soft labels see ``sksoft.linear.target_input``.
+        share of the sample weight. With soft labels see ``sksoft.metrics.target_input``.
     link : {'softmax', 'sparsemax', 'entmax15'} or float in [1, 2], default='softmax'
         How scores become probabilities; a float is the α of α-entmax. All but softmax give exact zeros.
     temperature : float in (0, inf), (start, end, steps) or callable, default=1.0

@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.class_weight import compute_sample_weight
 
-from sksoft.linear.target_input import require_labels, resolve_targets
+from sksoft.metrics.target_input import require_labels, resolve_targets
 from sksoft.objective.links import LINKS
 from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.targets import Labels, SmoothedLabels, SoftLabels, SparseSoftLabels
