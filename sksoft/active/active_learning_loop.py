@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from sksoft._validation import take_rows
 from sksoft.active.array_query import check_n_instances
-from sksoft.active.query_input import checked_candidates, checked_cost, generator_of, n_rows_of
+from sksoft.active.query_input import check_labels, checked_candidates, checked_cost, generator_of, n_rows_of
 
 # What is kept of every fit.
 HISTORY = ("n_labeled", "score", "mean_uncertainty", "cost")
@@ -20,7 +20,8 @@ class ActiveLearningLoop:
     """Label a pool batch by batch: query, ask an oracle, refit, and keep what came of it.
 
     It is no estimator but the bookkeeping around one. The first rows are drawn at random, and more of them until two
-    classes are known. Each step then fits a clone of the sampler to all labelled rows and queries the others.
+    classes are known. Each step then fits a clone of the sampler to all labelled rows and queries the others. Where the
+    oracle, a fit or a score raises, the labels of before are kept, and :meth:`run` goes on from them.
 
     Parameters
     ----------
@@ -107,8 +108,8 @@ class ActiveLearningLoop:
                     f"The 'initial' parameter must be an int from 1 to {self.n_rows} or indices. Got {initial!r}."
                 )
             return int(initial)
-        given = column_or_1d(initial)
-        checked_candidates(given, self.n_rows)
+        given = np.asarray(initial)
+        checked_candidates(given, self.n_rows, "initial")
         return np.flatnonzero(given) if given.dtype == bool else given.astype(np.intp)
 
     def run(self, n_queries: int):
@@ -125,29 +126,36 @@ class ActiveLearningLoop:
         """
         if isinstance(n_queries, bool) or not isinstance(n_queries, Integral) or n_queries < 0:
             raise ValueError(f"The 'n_queries' parameter must be an int >= 0. Got {n_queries!r} instead.")
-        if self.labels_ is None:
+        if len(self.history_["n_labeled"]) == 0:
             self._start()
+        if self._is_behind():
+            self._refit()
         for _ in range(n_queries):
             if len(self.indices_) == self.n_rows:
                 break
             self._step()
         return self
 
+    def _is_behind(self) -> bool:
+        """Whether there are labels that no fit has seen."""
+        n_labeled = self.history_["n_labeled"]
+        return len(n_labeled) == 0 or n_labeled[-1] != len(self.indices_)
+
     def _start(self):
-        """The first rows, and more until there are two classes."""
+        """The labels of the first rows, and of more until there are two classes; those that are known stay."""
         if isinstance(self.initial, int):
             order = generator_of(self.random_state).permutation(self.n_rows)
             wanted = self.initial
         else:
             order, wanted = self.initial, len(self.initial)
-        self._ask(order[:wanted])
-        while len(np.unique(self.labels_)) < 2:
-            if len(self.indices_) == len(order):
+        order = order[~np.isin(order, self.indices_)]
+        while self.labels_ is None or (self.labels_ == self.labels_[0]).all():
+            if len(order) == 0:
                 raise ValueError(
-                    f"The oracle gave one class, {self.labels_[0]!s}, to all of the {len(order)} first rows."
+                    f"The oracle gave one class, {self.labels_[0]!s}, to all of the {len(self.indices_)} first rows."
                 )
-            self._ask(order[len(self.indices_) : len(self.indices_) + wanted])
-        self._refit()
+            self._ask(order[:wanted])
+            order = order[wanted:]
 
     def _step(self):
         unlabeled = np.setdiff1d(np.arange(self.n_rows), self.indices_)
@@ -164,6 +172,7 @@ class ActiveLearningLoop:
         labels = column_or_1d(self.oracle(rows))
         if len(labels) != len(rows):
             raise ValueError(f"The oracle must give {len(rows)} labels for as many rows. Got {len(labels)} instead.")
+        check_labels(labels, self.labels_)
         self.indices_ = np.concatenate([self.indices_, rows])
         self.labels_ = labels.copy() if self.labels_ is None else np.concatenate([self.labels_, labels])
 
@@ -186,8 +195,13 @@ class ActiveLearningLoop:
 
         return pd.DataFrame(self.history_)
 
-    def area_under_curve(self) -> float:
+    def area_under_curve(self, x="n_labeled") -> float:
         """The mean of the score over the number of labels: the area under the learning curve by its width.
+
+        Parameters
+        ----------
+        x : {'n_labeled', 'cost'}, default='n_labeled'
+            What the curve is drawn over.
 
         Returns
         -------
@@ -197,14 +211,16 @@ class ActiveLearningLoop:
         Raises
         ------
         ValueError
-            Before the first fit.
+            Before the first fit, or for another `x`.
         """
-        n_labeled, score = self.history_["n_labeled"], self.history_["score"]
+        if x not in ("n_labeled", "cost"):
+            raise ValueError(f"The 'x' parameter must be 'n_labeled' or 'cost'. Got {x!r} instead.")
+        over, score = self.history_[x], self.history_["score"]
         if len(score) == 0:
             raise ValueError("There is no learning curve before the first fit: call run first.")
         if len(score) == 1:
             return float(score[0])
-        return float(np.trapezoid(score, n_labeled) / (n_labeled[-1] - n_labeled[0]))
+        return float(np.trapezoid(score, over) / (over[-1] - over[0]))
 
     def state(self) -> dict:
         """All that the loop knows, as plain lists: for JSON, or any other file.
@@ -212,12 +228,15 @@ class ActiveLearningLoop:
         Returns
         -------
         state : dict
-            ``indices``, ``labels`` and ``history``.
+            ``indices``, ``labels`` and ``history``; None, which JSON knows, stands for nan.
         """
         return {
             "indices": self.indices_.tolist(),
             "labels": None if self.labels_ is None else self.labels_.tolist(),
-            "history": {name: values.tolist() for name, values in self.history_.items()},
+            "history": {
+                name: [None if value != value else value for value in values.tolist()]
+                for name, values in self.history_.items()
+            },
         }
 
     @classmethod
@@ -241,14 +260,27 @@ class ActiveLearningLoop:
             If `state` is not one, or does not fit the pool.
         """
         loop = cls(sampler, X_pool, oracle, **options)
-        if not isinstance(state, dict) or set(state) != {"indices", "labels", "history"}:
-            raise ValueError(f"The 'state' parameter must be what state() returned. Got {state!r} instead.")
+        _check_state(state)
         if state["labels"] is None:
             return loop
-        indices = np.asarray(state["indices"], dtype=np.intp)
-        checked_candidates(indices, loop.n_rows)
-        check_consistent_length(indices, state["labels"])
-        loop.indices_, loop.labels_ = indices, np.asarray(state["labels"])
-        loop.sampler_ = clone(sampler).fit(take_rows(X_pool, indices), loop.labels_)
-        loop.history_ = {name: np.asarray(state["history"][name]) for name in HISTORY}
+        indices, labels = np.asarray(state["indices"]), np.asarray(state["labels"])
+        checked_candidates(indices, loop.n_rows, "state")
+        check_consistent_length(indices, labels)
+        loop.indices_, loop.labels_ = indices.astype(np.intp), labels
+        loop.history_ = {
+            name: np.asarray(state["history"][name], dtype=values.dtype) for name, values in loop.history_.items()
+        }
+        if not loop._is_behind():  # else run fits, and scores, once it is called
+            loop.sampler_ = clone(sampler).fit(take_rows(X_pool, loop.indices_), labels)
         return loop
+
+
+def _check_state(state):
+    """ValueError unless it has the form of a loop's state."""
+    known = isinstance(state, dict) and set(state) == {"indices", "labels", "history"}
+    history = state["history"] if known else None
+    if not isinstance(history, dict) or set(history) != set(HISTORY) or len({len(v) for v in history.values()}) > 1:
+        raise ValueError(
+            "The 'state' parameter must be what state() returned: indices, labels, and a history of"
+            f" {HISTORY} of one length. Got {state!r} instead."
+        )

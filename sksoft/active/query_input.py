@@ -1,7 +1,8 @@
 """Checks of what a sampler gets: pools, candidates, costs, labels, seeds."""
 
 import numpy as np
-from sklearn.utils import check_random_state
+import pandas as pd
+from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils.validation import column_or_1d
 
 
@@ -20,28 +21,33 @@ def n_rows_of(X, name: str = "X_pool") -> int:
     return n_rows
 
 
-def checked_candidates(candidates, n_rows: int) -> np.ndarray | None:
+def checked_candidates(candidates, n_rows: int, name: str = "candidates") -> np.ndarray | None:
     """Distinct indices in ascending order, so that equal scores are in the order of the pool; None for all rows."""
     if candidates is None:
         return None
-    given = column_or_1d(candidates)
+    given = np.asarray(candidates)
+    if given.ndim != 1:
+        raise ValueError(
+            f"The {name!r} parameter must be a mask of the {n_rows} rows of X_pool or their indices. Got an array of"
+            f" shape {given.shape} instead."
+        )
     if given.dtype == bool:
         if len(given) != n_rows:
             raise ValueError(
-                f"The 'candidates' parameter must be a mask of the {n_rows} rows of X_pool or their indices. Got a mask"
+                f"The {name!r} parameter must be a mask of the {n_rows} rows of X_pool or their indices. Got a mask"
                 f" of length {len(given)} instead."
             )
         given = np.flatnonzero(given)
     if len(given) == 0:
-        raise ValueError("The 'candidates' parameter must leave at least one row of X_pool. Got none.")
+        raise ValueError(f"The {name!r} parameter must leave at least one row of X_pool. Got none.")
     if given.dtype.kind not in "iu":
-        raise ValueError(f"The 'candidates' parameter must hold booleans or integers. Got dtype {given.dtype} instead.")
+        raise ValueError(f"The {name!r} parameter must hold booleans or integers. Got dtype {given.dtype} instead.")
     rows = np.unique(given)
     if rows[0] < 0 or rows[-1] >= n_rows:
         wrong = rows[0] if rows[0] < 0 else rows[-1]
-        raise ValueError(f"The 'candidates' parameter must hold indices from 0 to {n_rows - 1}. Got {wrong} instead.")
+        raise ValueError(f"The {name!r} parameter must hold indices from 0 to {n_rows - 1}. Got {wrong} instead.")
     if len(rows) < len(given):
-        raise ValueError("The 'candidates' parameter must hold distinct indices. Got some twice.")
+        raise ValueError(f"The {name!r} parameter must hold distinct indices. Got some twice.")
     return rows.astype(np.intp)
 
 
@@ -58,6 +64,21 @@ def checked_cost(cost, n_rows: int) -> np.ndarray:
         row = int(np.argmin(valid))
         raise ValueError(f"The 'cost' parameter must be positive and finite. Got {cost[row]:g} in row {row} instead.")
     return cost
+
+
+def check_labels(labels, known):
+    """ValueError for an answer that holds no label, or labels of another kind than those that are known."""
+    kinds = [answer.dtype.kind for answer in (known, labels) if answer is not None]
+    if "O" not in kinds and len({kind in "US" for kind in kinds}) > 1:  # joined, numbers would become texts
+        raise ValueError(f"The oracle must give labels of one kind. Got {labels.dtype} after {known.dtype}.")
+    check_no_label_missing(labels, "the oracle's labels")
+
+
+def check_no_label_missing(y, name: str):
+    """ValueError for NaN or None in the place of a label."""
+    assert_all_finite(y, input_name=name)
+    if y.dtype == object and pd.isna(y).any():
+        raise ValueError(f"Input {name} contains None or pandas.NA in row {int(np.argmax(pd.isna(y)))}.")
 
 
 def check_two_classes(y):

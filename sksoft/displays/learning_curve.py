@@ -122,4 +122,4 @@ def _curve(name, loops, x) -> dict:
     if not np.isfinite(scores).all():
         raise ValueError(f"The loops of {name!r} have no scores: give X_test and y_test.")
     over = np.mean([history[x] for history in histories], axis=0)
-    return {"n_labeled": over, "score": scores, "area": np.array([loop.area_under_curve() for loop in loops])}
+    return {"n_labeled": over, "score": scores, "area": np.array([loop.area_under_curve(x) for loop in loops])}

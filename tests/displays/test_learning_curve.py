@@ -51,6 +51,12 @@ def test_a_loop_alone_and_over_its_cost():
     np.testing.assert_allclose(display.lines_[""].get_xdata(), [25, 50, 75, 100])
     assert display.ax_.get_xlabel() == "Cost"
     assert display.ax_.get_ylabel() == "Accuracy"
+    one = loop(0, cost=np.arange(1.0, 151.0))  # the area is that under the curve that is drawn
+    display = LearningCurveDisplay.from_loops(one, x="cost")
+    x, y = display.lines_[""].get_data()
+    area = np.trapezoid(y, x) / (x[-1] - x[0])
+    assert display.ax_.get_legend().get_texts()[0].get_text() == f"(area {area:.3f})"
+    assert f"{area:.3f}" != f"{one.area_under_curve():.3f}"
 
 
 def test_what_cannot_be_drawn():
