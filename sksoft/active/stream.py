@@ -1,14 +1,17 @@
 r"""Decisions on rows that come one after the other and do not come back: label it or not, on a budget.
 
-Row t of uncertainty s_t ∈ [0, 1] is labelled where it is above a threshold, which follows the budget B [1]_ [2]_:
+Row t of uncertainty s_t ∈ [0, 1] is wanted where it is above a threshold, which follows the budget B [1]_ [2]_, and
+labelled where labels so far have not used up what t rows may have:
 
-    q_t = 1[s_t > θ_t],        θ_{t+1} = θ_t + η (q_t − B)
+    w_t = 1[s_t > θ_t],     q_t = w_t · 1[Q_{t−1} < B t],     Q_t = Σ_{s≤t} q_s,     θ_{t+1} = θ_t + η (w_t − B)
 
-θ stays within [−ηB, 1 + η(1 − B)] because nothing is labelled above 1 and everything below 0, so from θ_1 ∈ [0, 1]
+So Q_t <= ⌈B t⌉ at any time. Nor is much of the budget left: θ stays within [−ηB, 1 + η(1 − B)], because nothing is
+wanted above 1 and everything below 0, so from θ_1 ∈ [0, 1] wanted rows of any stretch of n rows are B n within
+(1 + η) / η; and from the last row t that was wanted and refused, when Q_t >= B t, all that is wanted is labelled. Hence
 
-    |Σ_t q_t − B T| <= (1 + η) / η        for every T and every stream, drifting or not:
+    B t − (1 + η) / η <= Q_t < B t + 1        for every t and every stream, drifting or not:
 
-whatever comes, the number of labels is the budget within 21 at η = 0.05.
+whatever comes, at most 21 labels of the budget are left at η = 0.05, and none is too many.
 
 References
 ----------
@@ -28,18 +31,22 @@ START = 0.5
 
 def new_stream_state() -> dict:
     """The state before the first row: plain numbers."""
-    return {"threshold": START, "n_seen": 0, "n_queried": 0}
+    return {"threshold": START, "credit": 0.0, "n_seen": 0, "n_queried": 0}
 
 
 def stream_decisions(scores, budget: float, state: dict) -> tuple[np.ndarray, dict]:
     """Which rows to label, (n,) bool, and the state after them; `state` is left as it is."""
     asked = np.empty(len(scores), dtype=bool)
-    threshold = state["threshold"]
+    threshold, credit = state["threshold"], state["credit"]  # credit: B t − Q_t
     for i, score in enumerate(scores.tolist()):
-        asked[i] = score > threshold
-        threshold += STEP * ((1.0 if score > threshold else 0.0) - budget)
+        wanted = score > threshold
+        credit += budget
+        asked[i] = wanted and credit > 0
+        credit -= float(asked[i])
+        threshold += STEP * (float(wanted) - budget)
     after = {
         "threshold": threshold,
+        "credit": credit,
         "n_seen": state["n_seen"] + len(scores),
         "n_queried": state["n_queried"] + int(asked.sum()),
     }

@@ -384,9 +384,10 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def query_stream(self, X, budget=0.1, *, state=None):
         """Decide on rows as they come which to label, keeping to a budget.
 
-        A row is labelled where its score (of an entropy or a mutual information: its share of ln K) exceeds a
-        threshold that rises by η (1 − budget) with each label and falls by η · budget without, η = 0.05. So after T
-        rows of any stream the number of labels is ``budget · T`` within 21.
+        A row is wanted where its score (of an entropy or a mutual information: its share of ln K) exceeds a threshold
+        that rises by η (1 − budget) with each wanted row and falls by η · budget without, η = 0.05; it is labelled
+        unless that overspends. So after T rows of any stream the labels are never more than ``budget · T``, rounded up,
+        and at most 21 less.
 
         Parameters
         ----------
@@ -402,7 +403,8 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         asked : ndarray (n,) bool
             Which rows to label.
         state : dict
-            Plain numbers, for the next call: ``threshold``, ``n_seen``, ``n_queried``.
+            Plain numbers, for the next call: ``threshold``, ``credit`` (labels that may still be asked for),
+            ``n_seen``, ``n_queried``.
 
         Raises
         ------

@@ -23,10 +23,25 @@ STREAMS = {
 
 @pytest.mark.parametrize("budget", [0.01, 0.2, 0.9])
 @pytest.mark.parametrize("name", STREAMS)
-def test_at_any_time_the_labels_are_the_budget_within_21(name, budget):
-    asked, _ = stream_decisions(STREAMS[name], budget, new_stream_state())
-    seen = np.arange(1, 5001)
-    assert np.abs(np.cumsum(asked) - budget * seen).max() <= 21.0 + 1e-9
+def test_at_any_time_the_labels_are_within_the_budget_and_at_most_21_short(name, budget):
+    asked, state = stream_decisions(STREAMS[name], budget, new_stream_state())
+    over = np.cumsum(asked) - budget * np.arange(1, 5001)
+    assert over.max() < 1.0 + 1e-9  # the next whole label: never more than ceil(budget * n)
+    assert over.min() >= -21.0 - 1e-9
+    assert state["credit"] == pytest.approx(-over[-1], abs=1e-9)
+
+
+def test_a_stream_of_toss_ups_does_not_spend_its_budget_at_once():
+    asked, _ = stream_decisions(np.ones(50), 0.1, new_stream_state())
+    assert asked.sum() == 5
+    assert (np.cumsum(asked)[[9, 19, 29, 39]] <= [1, 2, 3, 4]).all()
+
+
+def test_a_budget_may_change_on_the_way():
+    first, state = stream_decisions(np.ones(100), 0.5, new_stream_state())
+    second, _ = stream_decisions(np.ones(100), 0.1, state)
+    assert first.sum() == 50
+    assert second.sum() == 10
 
 
 def test_rows_that_are_asked_for_are_the_more_uncertain_ones():
@@ -57,7 +72,7 @@ def test_bad_streams():
     for budget in (0, 1, -0.5, 2.0, "all", True, np.nan):
         with pytest.raises(ValueError, match="'budget' parameter must be a float in"):
             sampler.query_stream(X, budget)
-    for state in ({}, {"threshold": 0.5}, 3, {"threshold": np.nan, "n_seen": 0, "n_queried": 0}):
+    for state in ({}, {"threshold": 0.5}, 3, {**new_stream_state(), "threshold": np.nan}):
         with pytest.raises(ValueError, match="'state' parameter must be None or what query_stream returned"):
             sampler.query_stream(X, state=state)
     with pytest.raises(ValueError, match="judges a row by itself"):
