@@ -10,8 +10,8 @@ A classifier is differentiable here if its probabilities are the softmax of scor
   scaling).
 
 Whether a step or a calibrator is affine is not asked of its name: its values at a few points determine an affine map,
-and the whole is compared with ``predict_proba`` where it will be used. So a link that is no softmax, or a step that is
-not affine, is an error and not a wrong gradient.
+and the whole is compared with ``predict_proba`` where it will be used, and where it was. So a link that is no softmax,
+or a step that is not affine, is an error and not a wrong gradient.
 """
 
 from collections.abc import Callable
@@ -27,6 +27,8 @@ from sksoft.kernels import rowwise
 TREES = ("sklearn.tree", "sklearn.ensemble", "xgboost", "lightgbm", "catboost")
 POOL = "Search a pool instead: query(X_pool, n_instances)."
 AGREEMENT = 1e-6
+# Where meta-estimators keep the one classifier that they fitted.
+INSIDE = ("best_estimator_", "student_", "estimator_")
 
 # x (n, p) -> scores (n, K) and the pullback of (n, K) arrays to (n, p)
 ScoreMap = Callable[[np.ndarray], tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]]
@@ -41,11 +43,16 @@ def score_map(estimator, X) -> ScoreMap:
         If the classifier is not differentiable, with the reason.
     """
     scores = _scores(estimator, X)
+    check_scores(scores, estimator, X)
+    return scores
+
+
+def check_scores(scores, estimator, X):
+    """ValueError unless their softmax is what the classifier predicts for the rows of `X`."""
     expected = np.asarray(estimator.predict_proba(as_fitted(estimator, X)))
     found = rowwise.softmax_rows(np.ascontiguousarray(scores(X)[0]))
     if found.shape != expected.shape or not np.allclose(found, expected, rtol=0.0, atol=AGREEMENT):
         raise ValueError(_not_affine(_unwrapped(estimator)))
-    return scores
 
 
 def as_fitted(estimator, rows):
@@ -55,14 +62,15 @@ def as_fitted(estimator, rows):
 
 
 def _unwrapped(estimator) -> Any:
-    """The classifier in a FrozenEstimator or a search."""
+    """The classifier in a FrozenEstimator, a search, a distiller or another meta-estimator around one."""
     while True:
         if isinstance(estimator, FrozenEstimator):
             estimator = estimator.estimator
-        elif hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        else:
+            continue
+        inside = next((name for name in INSIDE if hasattr(estimator, name)), None)
+        if inside is None or hasattr(estimator, "scores_and_pullback") or hasattr(estimator, "calibrated_classifiers_"):
             return estimator
+        estimator = getattr(estimator, inside)
 
 
 def _scores(estimator, X) -> ScoreMap:
@@ -89,14 +97,18 @@ def _linear(estimator) -> ScoreMap:
 
 
 def _behind_steps(pipeline, X) -> ScoreMap:
+    if len(pipeline.steps) == 1:
+        return _scores(pipeline[-1], X)
     before = pipeline[:-1]
-    points = np.vstack([np.zeros(X.shape[1]), np.eye(X.shape[1])])
+    origin = X.mean(axis=0)  # among the data, for digits are lost far from them, and a step may clip there
+    reach = X.max(axis=0) - origin
+    points = np.vstack([origin, origin + np.diag(np.where(reach > 0, reach, 1.0))])
     values = np.asarray(before.transform(as_fitted(pipeline, points)), dtype=np.float64)
-    matrix, shift = values[1:] - values[0], values[0]
-    inner = _scores(pipeline[-1], X @ matrix + shift)
+    matrix, shift = (values[1:] - values[0]) / (np.diag(points[1:]) - origin)[:, None], values[0]
+    inner = _scores(pipeline[-1], (X - origin) @ matrix + shift)
 
     def scores(rows):
-        z, pullback = inner(rows @ matrix + shift)
+        z, pullback = inner((rows - origin) @ matrix + shift)
         return z, lambda g: pullback(g) @ matrix.T
 
     return scores

@@ -10,7 +10,8 @@ So the objective is
     J(x) = H(p(x)) − (λ / 2p) (x − μ)ᵀ Σ⁻¹ (x − μ) − ρ Σ_j exp(−(x − x_j)ᵀ Σ⁻¹ (x − x_j) / 2p)
 
 within a box, with μ and Σ (shrunk [2]_) of reference rows: λ is what a typical distance costs, in nats; ρ keeps the
-rows of a batch apart, x_j being those that are made already. Each start is a reference row, and L-BFGS-B [3]_ ascends.
+rows of a batch apart, x_j being those that are made already. Each start is a reference row, and L-BFGS-B [3]_ ascends
+in standardised features, so that units do not matter; to Σ they do not either, for what is shrunk is the correlation.
 
 References
 ----------
@@ -24,24 +25,33 @@ References
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 from sklearn.covariance import ledoit_wolf
+from sklearn.utils import check_array
 
+from sksoft.active.array_query import check_n_instances
+from sksoft.active.differentiable import check_scores, score_map
 from sksoft.active.distances import squared_distances
 from sksoft.kernels import rowwise
 
 MAX_ITERATIONS = 200
+# The least variance in any direction by the largest: of standardised features.
+LEAST_VARIANCE = 1e-8
 
 
 class Plausibility:
     """Mahalanobis distances from reference rows, per feature: (x − μ)ᵀ Σ⁻¹ (x − μ) / p."""
 
     def __init__(self, reference):
-        self.mean = reference.mean(axis=0)
-        covariance = np.atleast_2d(ledoit_wolf(reference)[0])
-        constant = np.flatnonzero(np.diag(covariance) <= 0)
-        covariance[constant, constant] = 1.0
-        self.precision = np.linalg.inv(covariance)
+        varies = np.ptp(reference, axis=0) > 0
+        self.mean = np.where(varies, reference.mean(axis=0), reference[0])  # a mean of equal numbers may miss them
+        spread = reference.std(axis=0)
+        self.scale = np.where(varies & (spread > 0), spread, 1.0)
+        lengths, axes = np.linalg.eigh(np.atleast_2d(ledoit_wolf((reference - self.mean) / self.scale)[0]))
+        # few rows may leave nothing to shrink by, and directions without any variance
+        half = axes / np.sqrt(np.maximum(lengths, LEAST_VARIANCE * lengths[-1])) / self.scale[:, None]
+        self.precision = half @ half.T
+        self.half = half
         self.n_features = reference.shape[1]
 
     def squared(self, away) -> tuple[np.ndarray, np.ndarray]:
@@ -51,7 +61,7 @@ class Plausibility:
 
     def whitened(self, rows) -> np.ndarray:
         """Rows whose Euclidean distances are these."""
-        return (rows - self.mean) @ np.linalg.cholesky(self.precision)
+        return (rows - self.mean) @ self.half
 
 
 def entropy_and_gradient(scores) -> tuple[np.ndarray, np.ndarray]:
@@ -63,9 +73,9 @@ def entropy_and_gradient(scores) -> tuple[np.ndarray, np.ndarray]:
     return entropy, -p * (log_p + entropy[:, None])
 
 
-def objective(x, score_map, plausibility, made, penalty, repulsion) -> tuple[float, np.ndarray]:
+def objective(x, scores_at, plausibility, made, penalty, repulsion) -> tuple[float, np.ndarray]:
     """J and its gradient at one row (p,)."""
-    scores, pullback = score_map(x[None])
+    scores, pullback = scores_at(x[None])
     entropy, slope = entropy_and_gradient(scores)
     value, gradient = entropy[0], pullback(slope)[0]
     far, far_slope = plausibility.squared((x - plausibility.mean)[None])
@@ -77,29 +87,30 @@ def objective(x, score_map, plausibility, made, penalty, repulsion) -> tuple[flo
     return value, gradient
 
 
-def synthesized(score_map, reference, n_rows, box, penalty, repulsion, n_starts, random_state) -> np.ndarray:
+def synthesized(scores_at, reference, n_rows, box, penalty, repulsion, n_starts, random_state) -> np.ndarray:
     """Rows (n_rows, p), one after the other: each the best of `n_starts` ascents from reference rows."""
     plausibility = Plausibility(reference)
-    low, high = box
     made = np.empty((0, reference.shape[1]))
-    limits = list(zip(np.where(np.isfinite(low), low, -np.inf), np.where(np.isfinite(high), high, np.inf)))
     for _ in range(n_rows):
         starts = reference[random_state.randint(len(reference), size=n_starts)]
-        found = [
-            _ascended(np.clip(start, low, high), limits, score_map, plausibility, made, penalty, repulsion)
-            for start in starts
-        ]
+        found = [_ascended(start, box, scores_at, plausibility, made, penalty, repulsion) for start in starts]
         made = np.vstack([made, max(found, key=lambda one: one[0])[1]])
     return made
 
 
-def _ascended(start, limits, *arguments) -> tuple[float, np.ndarray]:
-    def falling(x):
-        value, gradient = objective(x, *arguments)
-        return -value, -gradient
+def _ascended(start, box, scores_at, plausibility, made, penalty, repulsion) -> tuple[float, np.ndarray]:
+    """The height that an ascent comes to, and where."""
+    mean, scale = plausibility.mean, plausibility.scale
+    low, high = box
 
-    found = minimize(falling, start, jac=True, bounds=limits, method="L-BFGS-B", options={"maxiter": MAX_ITERATIONS})
-    return -found.fun, found.x
+    def falling(u):
+        value, gradient = objective(mean + scale * u, scores_at, plausibility, made, penalty, repulsion)
+        return -value, -gradient * scale
+
+    limits = Bounds((low - mean) / scale, (high - mean) / scale)
+    first = (np.clip(start, low, high) - mean) / scale
+    found = minimize(falling, first, jac=True, bounds=limits, method="L-BFGS-B", options={"maxiter": MAX_ITERATIONS})
+    return -found.fun, np.clip(mean + scale * found.x, low, high)
 
 
 def nearest_distinct(rows, pool, plausibility) -> np.ndarray:
@@ -110,6 +121,34 @@ def nearest_distinct(rows, pool, plausibility) -> np.ndarray:
         row[chosen[:i]] = np.inf
         chosen[i] = np.argmin(row)
     return chosen
+
+
+def made_rows(
+    estimator, X_reference, n_instances, *, bounds, mahalanobis, repulsion, n_starts, project_to, random_state
+) -> tuple[np.ndarray, np.ndarray]:
+    """Checked: rows that a fitted classifier is uncertain about, and themselves, or their indices in `project_to`."""
+    reference = check_array(X_reference, dtype=np.float64, ensure_min_samples=2, input_name="X_reference")
+    if not np.ptp(reference, axis=0).any():
+        raise ValueError("X_reference must hold at least two different rows. Got copies of one.")
+    pool = None if project_to is None else check_array(project_to, dtype=np.float64, input_name="project_to")
+    if pool is not None and pool.shape[1] != reference.shape[1]:
+        raise ValueError(
+            f"The 'project_to' parameter must have the {reference.shape[1]} features of X_reference. Got"
+            f" {pool.shape[1]} instead."
+        )
+    check_count(n_instances, "n_instances")
+    if pool is not None:
+        check_n_instances(n_instances, len(pool), "project_to")
+    check_count(n_starts, "n_starts")
+    box = check_box(bounds, reference)
+    penalty, push = check_strength(mahalanobis, "mahalanobis"), check_strength(repulsion, "repulsion")
+    scores = score_map(estimator, reference)
+    made = synthesized(scores, reference, int(n_instances), box, penalty, push, int(n_starts), random_state)
+    check_scores(scores, estimator, made)
+    if pool is None:
+        return made, made
+    chosen = nearest_distinct(made, pool, Plausibility(reference))
+    return pool[chosen], chosen
 
 
 def check_box(bounds, reference) -> tuple[np.ndarray, np.ndarray]:
@@ -126,8 +165,9 @@ def check_box(bounds, reference) -> tuple[np.ndarray, np.ndarray]:
             "The 'bounds' parameter must be 'reference', None or a pair (low, high) of numbers or arrays of"
             f" {n_features} numbers. Got {bounds!r} instead."
         ) from error
-    if not (low <= high).all():  # NaN too
-        column = int(np.argmin(low <= high))
+    room = (low <= high) & (low < np.inf) & (high > -np.inf)  # NaN leaves none either
+    if not room.all():
+        column = int(np.argmin(room))
         raise ValueError(
             f"The 'bounds' parameter must have low <= high. Got {low[column]:g} and {high[column]:g} for feature"
             f" {column} instead."

@@ -27,7 +27,7 @@ from sksoft.active import synthesis
 from sksoft.active.array_query import MEASURES, check_n_instances, query_uncertain, two_columns
 from sksoft.active.committee import bootstrap_members, ensemble_inside, mutual_information, proba_of_ensemble
 from sksoft.active.density import density
-from sksoft.active.differentiable import as_fitted, score_map
+from sksoft.active.differentiable import as_fitted
 from sksoft.active.diverse import diverse_rows
 from sksoft.active.query_input import (
     check_known,
@@ -483,39 +483,20 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         O(p² + pK) for each evaluation.
         """
         check_is_fitted(self)
-        reference = check_array(X_reference, dtype=np.float64, ensure_min_samples=2, input_name="X_reference")
-        pool = None if project_to is None else check_array(project_to, dtype=np.float64, input_name="project_to")
-        if pool is not None and pool.shape[1] != reference.shape[1]:
-            raise ValueError(
-                f"The 'project_to' parameter must have the {reference.shape[1]} features of X_reference. Got"
-                f" {pool.shape[1]} instead."
-            )
-        synthesis.check_count(n_instances, "n_instances")
-        if pool is not None:
-            check_n_instances(n_instances, len(pool), "project_to")
-        synthesis.check_count(n_starts, "n_starts")
-        box = synthesis.check_box(bounds, reference)
-        penalty = synthesis.check_strength(mahalanobis, "mahalanobis")
-        repulsion = synthesis.check_strength(repulsion, "repulsion")
-        random_state = generator_of(self.random_state)
-        made = synthesis.synthesized(
-            score_map(self.estimator_, reference),
-            reference,
-            int(n_instances),
-            box,
-            penalty,
-            repulsion,
-            int(n_starts),
-            random_state,
+        rows, result = synthesis.made_rows(
+            self.estimator_,
+            X_reference,
+            n_instances,
+            bounds=bounds,
+            mahalanobis=mahalanobis,
+            repulsion=repulsion,
+            n_starts=n_starts,
+            project_to=project_to,
+            random_state=generator_of(self.random_state),
         )
-        chosen = None if pool is None else synthesis.nearest_distinct(made, pool, synthesis.Plausibility(reference))
-        rows = made if pool is None else pool[chosen]
-        result = made if pool is None else chosen
-        return (
-            (result, predictive_entropy(self.estimator_.predict_proba(as_fitted(self.estimator_, rows))))
-            if return_scores
-            else result
-        )
+        if not return_scores:
+            return result
+        return result, predictive_entropy(self.estimator_.predict_proba(as_fitted(self.estimator_, rows)))
 
     @available_if(_estimator_has("predict"))
     def predict(self, X):

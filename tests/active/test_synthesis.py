@@ -7,15 +7,17 @@ from scipy.optimize import approx_fprime
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, PolynomialFeatures, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from sksoft import CalibratedSoftmaxClassifier, SoftmaxRegression, UncertaintySampler
+from sksoft import CalibratedSoftmaxClassifier, KnowledgeDistiller, SoftmaxRegression, UncertaintySampler
 from sksoft.active.differentiable import score_map
 from sksoft.active.synthesis import Plausibility, entropy_and_gradient, nearest_distinct, objective
 from sksoft.metrics import predictive_entropy
@@ -159,6 +161,55 @@ def test_columns_that_do_not_vary_stay_where_they_are():
     np.testing.assert_array_equal(sampler.synthesize(constant, 2)[:, 4], 3.0)
 
 
+@pytest.mark.parametrize("scale", [1e-9, np.array([1.0, 1e3, 1e-6, 1e9])], ids=["tiny", "mixed"])
+def test_rows_do_not_depend_on_the_units_of_features(scale):
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    for options in ({"n_starts": 3}, {"bounds": None, "mahalanobis": 0.5, "n_starts": 3}):
+        plain, entropy = sampler_of(model).synthesize(X, 3, return_scores=True, **options)
+        scaled = UncertaintySampler(model, random_state=0).fit(X * scale, Y).synthesize(X * scale, 3, **options)
+        np.testing.assert_allclose(scaled / scale, plain, rtol=1e-4)
+        assert entropy.min() > 0.3
+        assert cdist(plain, X).min() > 1e-3  # none is where its ascent began
+    nearest = UncertaintySampler(model, random_state=0).fit(X * scale, Y).synthesize(X * scale, 3, project_to=X * scale)
+    np.testing.assert_array_equal(nearest, sampler_of(model).synthesize(X, 3, project_to=X))
+
+
+def test_far_from_the_origin_a_pipeline_is_as_differentiable_as_at_it():
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    far = UncertaintySampler(model, random_state=0).fit(X + 1e7, Y).synthesize(X + 1e7, 2)
+    np.testing.assert_allclose(far - 1e7, sampler_of(model).synthesize(X, 2), atol=1e-3)
+
+
+def test_a_pipeline_of_one_step_and_classifiers_that_hold_another():
+    plain = sampler_of(SoftmaxRegression()).synthesize(X, 2)
+    for model in (
+        make_pipeline(SoftmaxRegression()),
+        GridSearchCV(SoftmaxRegression(), {"C": [1.0]}),
+        UncertaintySampler(SoftmaxRegression(), "entropy"),
+    ):
+        np.testing.assert_allclose(sampler_of(model).synthesize(X, 2), plain, rtol=1e-6)
+    student = KnowledgeDistiller(LinearDiscriminantAnalysis(), SoftmaxRegression(), 1.0, 0.5, cv=3)
+    assert sampler_of(student).synthesize(X, 2).shape == (2, 4)
+
+
+def test_where_a_step_is_not_affine_beyond_the_reference_it_is_an_error():
+    unit = (X - X.min(axis=0)) / np.ptp(X, axis=0)
+    sampler = UncertaintySampler(make_pipeline(MinMaxScaler(clip=True), SoftmaxRegression()), random_state=0)
+    inside = sampler.fit(unit, Y).synthesize(unit, 2)
+    assert ((inside >= 0) & (inside <= 1)).all()
+    with pytest.raises(ValueError, match="are not a softmax of affine scores"):
+        sampler.synthesize(unit, 2, bounds=(-5.0, 5.0), mahalanobis=0.0)
+
+
+def test_few_references_leave_distances_that_are_distances():
+    for reference in (X[[0, 100]], X[[0, 60, 100]]):
+        plausible = Plausibility(reference)
+        assert np.linalg.eigvalsh(plausible.precision).min() > 0
+        assert plausible.squared(np.random.default_rng(0).normal(size=(50, 4)))[0].min() > 0
+        rows = sampler_of(SoftmaxRegression()).synthesize(reference, 2)
+        assert ((rows >= reference.min(axis=0)) & (rows <= reference.max(axis=0))).all()
+
+
 @pytest.mark.parametrize(
     "trees",
     [DecisionTreeClassifier(), RandomForestClassifier(5), HistGradientBoostingClassifier(max_iter=3)],
@@ -192,6 +243,8 @@ def test_others_that_are_not_differentiable_here():
         ({"n_instances": 7, "project_to": X[:6]}, "'n_instances' parameter must be an int from 1 to 6"),
         ({"bounds": (1.0, 0.0)}, "'bounds' parameter must have low <= high. Got 1 and 0 for feature 0"),
         ({"bounds": (np.nan, 0.0)}, "'bounds' parameter must have low <= high"),
+        ({"bounds": (np.inf, np.inf)}, "'bounds' parameter must have low <= high. Got inf and inf for feature 0"),
+        ({"bounds": (-np.inf, -np.inf)}, "'bounds' parameter must have low <= high"),
         ({"bounds": "box"}, "'bounds' parameter must be 'reference', None or a pair"),
         ({"bounds": ([0.0, 1.0], 2.0)}, "'bounds' parameter must be 'reference', None or a pair"),
         ({"mahalanobis": -1}, "'mahalanobis' parameter must be a finite float >= 0"),
@@ -212,3 +265,5 @@ def test_bad_references():
         sampler.synthesize(X[:1])
     with pytest.raises(ValueError, match="X_reference contains NaN"):
         sampler.synthesize(np.where(X > 7, np.nan, X))
+    with pytest.raises(ValueError, match="X_reference must hold at least two different rows"):
+        sampler.synthesize(X[[3, 3, 3]])
