@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
+from sklearn.utils import indexable
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from sksoft._validation import take_rows
@@ -89,8 +90,8 @@ class ActiveLearningLoop:
             raise ValueError("The 'X_test' and 'y_test' parameters must be given together.")
         if X_test is not None:
             check_consistent_length(X_test, y_test)
-        self.sampler, self.X_pool, self.oracle = sampler, X_pool, oracle
         self.n_rows = n_rows_of(X_pool)
+        self.sampler, self.X_pool, self.oracle = sampler, indexable(X_pool)[0], oracle
         check_n_instances(n_instances, self.n_rows, "X_pool")
         self.n_instances, self.X_test, self.y_test = int(n_instances), X_test, y_test
         self._scorer = check_scoring(sampler, scoring=scoring)
@@ -271,7 +272,7 @@ class ActiveLearningLoop:
             name: np.asarray(state["history"][name], dtype=values.dtype) for name, values in loop.history_.items()
         }
         if not loop._is_behind():  # else run fits, and scores, once it is called
-            loop.sampler_ = clone(sampler).fit(take_rows(X_pool, loop.indices_), labels)
+            loop.sampler_ = clone(sampler).fit(take_rows(loop.X_pool, loop.indices_), labels)
         return loop
 
 

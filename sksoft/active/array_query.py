@@ -64,7 +64,7 @@ def query_uncertain(y_proba, n_instances=1, *, strategy="margin", return_scores=
     >>> query_uncertain(y_proba, 2, strategy="entropy")
     array([2, 1])
     """
-    if strategy not in MEASURES:
+    if not isinstance(strategy, str) or strategy not in MEASURES:
         raise ValueError(f"The 'strategy' parameter must be one of {tuple(MEASURES)}. Got {strategy!r} instead.")
     proba = two_columns(y_proba)
     check_n_instances(n_instances, len(proba), "y_proba")

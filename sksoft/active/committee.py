@@ -2,7 +2,8 @@
 
     I(x) = H(p̄) − Σ_m H(p_m) / M,        p̄ = Σ_m p_m / M,        in nats, from 0 to ln min(K, M)
 
-High where members are certain of different things, and not where all agree that a label is a toss-up [1]_.
+(with the weights of a vote in the place of 1 / M, so that p̄ is what the vote predicts). High where members are
+certain of different things, and not where all agree that a label is a toss-up [1]_.
 
 References
 ----------
@@ -10,6 +11,7 @@ References
    learning", arXiv 1112.5745 (2011), eq. 2.
 """
 
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -26,16 +28,40 @@ from sksoft.metrics.predictions import check_probabilities
 ENSEMBLES = (RandomForestClassifier, ExtraTreesClassifier, BaggingClassifier, VotingClassifier)
 
 
-def ensemble_inside(estimator):
-    """The fitted ensemble that `estimator` is, or None."""
-    if isinstance(estimator, FrozenEstimator):
-        return ensemble_inside(estimator.estimator)
-    known = isinstance(estimator, ENSEMBLES) and getattr(estimator, "voting", "soft") == "soft"
-    return estimator if known else None
+def ensemble_inside(estimator) -> tuple[Any, list] | None:
+    """The fitted ensemble that a classifier is or holds, and the steps of pipelines before it; None without one."""
+    before = []
+    while True:
+        if isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif hasattr(estimator, "steps"):
+            before += [estimator[:-1]] if len(estimator.steps) > 1 else []
+            estimator = estimator[-1]
+        else:
+            known = isinstance(estimator, ENSEMBLES) and getattr(estimator, "voting", "soft") == "soft"
+            return (estimator, before) if known else None
+
+
+def disagreement(estimator, members, X) -> np.ndarray:
+    """I (n,) of rows by the members of the ensemble that the classifier is or holds, else by `members`."""
+    inside = ensemble_inside(estimator)
+    if inside is None:
+        return mutual_information(member.predict_proba(X) for member in members)
+    ensemble, before = inside
+    for steps in before:
+        X = steps.transform(X)
+    return mutual_information(proba_of_ensemble(ensemble, X), weights_of(ensemble))
 
 
 def bootstrap_members(estimator, X, y, fit_params, n_members, random_state, n_jobs=None) -> list:
     """Clones of `estimator`, each fitted to as many rows of every class as there are, drawn with replacement."""
+    if isinstance(estimator, FrozenEstimator):
+        raise ValueError(
+            "strategy='bald' fits clones of the classifier, or asks the members of a random forest, extra trees,"
+            f" bagging or a soft vote. Got {estimator!r}, which is frozen and none of these."
+        )
     classes, codes = np.unique(y, return_inverse=True)
     by_class = [np.flatnonzero(codes == k) for k in range(len(classes))]
     drawn = [
@@ -50,15 +76,24 @@ def _fitted_to(estimator, X, y, rows, fit_params):
     return clone(estimator).fit(take_rows(X, rows), y[rows], **params)
 
 
-def mutual_information(proba_of_members) -> np.ndarray:
-    """I (n,) from an iterable of M arrays (n, K); holds two arrays, not M."""
+def mutual_information(proba_of_members, weights=None) -> np.ndarray:
+    """I (n,) from an iterable of M arrays (n, K), of members that are drawn by weights (M,); holds two, not M."""
     total: Any = 0.0
     entropy: Any = 0.0
-    n_members = 0
-    for proba in proba_of_members:
+    mass = 0.0
+    for proba, weight in zip(proba_of_members, repeat(1.0) if weights is None else weights):
         proba = np.asarray(check_probabilities(proba), dtype=np.float64)
-        total, entropy, n_members = total + proba, entropy + rowwise.entropy_rows(proba), n_members + 1
-    return np.maximum(rowwise.entropy_rows(total / n_members) - entropy / n_members, 0.0)
+        total, entropy = total + weight * proba, entropy + weight * rowwise.entropy_rows(proba)
+        mass += weight
+    return np.maximum(rowwise.entropy_rows(total / mass) - entropy / mass, 0.0)
+
+
+def weights_of(ensemble) -> list | None:
+    """What a vote weighs its members by; None for equal weights."""
+    weights = getattr(ensemble, "weights", None)
+    if weights is None:
+        return None
+    return [weight for (_, member), weight in zip(ensemble.estimators, weights) if not isinstance(member, str)]
 
 
 def proba_of_ensemble(ensemble, X):

@@ -17,6 +17,9 @@ from sksoft.active.distances import by_blocks, squared_distances
 
 # Enough for a mean to 3 %.
 MOST_REFERENCES = 1000
+# Matrix products round the last rows, which fill no tile, in another order. With whole tiles copies of a row have one
+# density.
+TILE = 64
 
 
 def density(points, pool, random_state) -> np.ndarray:
@@ -33,6 +36,8 @@ def density(points, pool, random_state) -> np.ndarray:
         width = among.mean() if among.any() else 1.0
 
     def mean_kernel(rows):
-        return np.exp(-squared_distances(rows - origin, references) / (2.0 * width)).mean(axis=1)
+        padded = np.zeros((-(-len(rows) // TILE) * TILE, rows.shape[1]))
+        np.subtract(rows, origin, out=padded[: len(rows)])
+        return np.exp(-squared_distances(padded, references) / (2.0 * width)).mean(axis=1)[: len(rows)]
 
     return by_blocks(points, len(references), mean_kernel)

@@ -13,7 +13,7 @@ def generator_of(random_state) -> np.random.RandomState:
 
 def n_rows_of(X, name: str = "X_pool") -> int:
     """Rows of anything that has some; ValueError for none."""
-    if not hasattr(X, "shape") and not hasattr(X, "__len__"):
+    if not hasattr(X, "__len__" if getattr(X, "shape", None) is None else "shape") or getattr(X, "shape", None) == ():
         raise TypeError(f"The {name!r} parameter must be an array, a DataFrame or a sparse matrix. Got {X!r} instead.")
     n_rows = X.shape[0] if hasattr(X, "shape") and X.shape else len(X)
     if n_rows == 0:
@@ -76,9 +76,9 @@ def check_labels(labels, known):
 
 def check_no_label_missing(y, name: str):
     """ValueError for NaN or None in the place of a label."""
-    assert_all_finite(y, input_name=name)
     if y.dtype == object and pd.isna(y).any():
-        raise ValueError(f"Input {name} contains None or pandas.NA in row {int(np.argmax(pd.isna(y)))}.")
+        raise ValueError(f"Input {name} contains NaN, None or pandas.NA in row {int(np.argmax(pd.isna(y)))}.")
+    assert_all_finite(y, input_name=name)
 
 
 def check_two_classes(y):

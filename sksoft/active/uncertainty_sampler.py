@@ -3,11 +3,10 @@
 from numbers import Integral, Real
 
 import numpy as np
-from scipy import sparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import assert_all_finite, check_array, get_tags, indexable
+from sklearn.utils import get_tags, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -23,27 +22,26 @@ from sksoft._validation import (
     fit_context,
     take_rows,
 )
-from sksoft.active import synthesis
-from sksoft.active.array_query import MEASURES, check_n_instances, query_uncertain, two_columns
-from sksoft.active.committee import bootstrap_members, ensemble_inside, mutual_information, proba_of_ensemble
-from sksoft.active.density import density
+from sksoft.active.array_query import MEASURES, check_n_instances, query_uncertain
+from sksoft.active.committee import bootstrap_members, ensemble_inside
 from sksoft.active.differentiable import as_fitted
 from sksoft.active.diverse import diverse_rows
+from sksoft.active.embedding import embedded, embeds_itself
 from sksoft.active.query_input import (
     check_known,
+    check_no_label_missing,
     check_two_classes,
     checked_candidates,
     checked_cost,
     generator_of,
     n_rows_of,
 )
+from sksoft.active.row_scores import STRATEGIES, row_scores, times_density, unit_scores
 from sksoft.active.stream import check_budget, check_stream_state, stream_decisions
+from sksoft.active.synthesis import made_rows
 from sksoft.kernels.blocks import serial_blas
-from sksoft.kernels.uncertainty import first_rows, uncertainty
-from sksoft.metrics.predictions import check_probabilities
+from sksoft.kernels.uncertainty import first_rows
 from sksoft.metrics.scores import predictive_entropy
-
-STRATEGIES = (*MEASURES, "bald", "density", "diverse")
 
 
 def _estimator_has(name):
@@ -86,7 +84,7 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         How rows are chosen by their scores. ``strategy='diverse'`` is the margin with a diverse batch.
     n_members : int >= 2, default=10
         Clones for ``'bald'``, each fitted to a bootstrap sample of every class. Of a random forest, extra trees,
-        bagging or a soft vote the members are asked instead.
+        bagging or a soft vote, at the end of a pipeline or in a search too, the members are asked instead.
     beta : float >= 0, default=1.0
         Exponent of the density.
     embedding : callable, default=None
@@ -102,7 +100,7 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     ----------
     classes_ : ndarray of shape (K,)
     estimator_ : the fitted clone, or the frozen classifier
-    members_ : list of fitted clones; with ``'bald'``, where the classifier is no ensemble
+    members_ : list of fitted clones; with ``'bald'``, where there is no ensemble
     labeled_embedding_ : ndarray (L, q), the rows it was fitted to; for a diverse batch only
     n_features_in_, feature_names_in_ : of `estimator_`, where it has them
 
@@ -165,7 +163,10 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         inner = get_tags(self.estimator)
         # distances are between dense rows: X itself, unless something makes others of it
-        tags.input_tags.sparse = inner.input_tags.sparse and not (self._needs_distances and self._embeds_itself)
+        needs_distances = self._is_diverse or self.strategy == "density"
+        tags.input_tags.sparse = inner.input_tags.sparse and not (
+            needs_distances and embeds_itself(self.estimator, self.embedding)
+        )
         tags.input_tags.pairwise = inner.input_tags.pairwise
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         if inner.classifier_tags is not None:
@@ -175,14 +176,6 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     @property
     def _is_diverse(self) -> bool:
         return self.batch == "diverse" or self.strategy == "diverse"
-
-    @property
-    def _needs_distances(self) -> bool:
-        return self._is_diverse or self.strategy == "density"
-
-    @property
-    def _embeds_itself(self) -> bool:
-        return self.embedding is None and not hasattr(self.estimator, "steps")
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, sample_weight=None, **params):
@@ -211,14 +204,14 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         X, y = indexable(X, y)
         y = column_or_1d(y, warn=True)
-        assert_all_finite(y, input_name="y")
+        check_no_label_missing(y, "y")
         check_classification_targets(y)
         kept = np.flatnonzero(check_sample_weight(sample_weight, y))
         fit_params = self._routed(sample_weight, params)
         if len(kept) < len(y):  # a class of weight zero alone is no class
             fit_params = check_method_params(X, params=fit_params, indices=kept)
             X, y = take_rows(X, kept), y[kept]
-        for name in ("members_", "labeled_embedding_"):  # of an earlier fit
+        for name in ("members_", "labeled_embedding_", "n_features_in_", "feature_names_in_"):  # of an earlier fit
             self.__dict__.pop(name, None)
         if isinstance(self.estimator, FrozenEstimator):
             check_is_fitted(self.estimator)
@@ -232,19 +225,11 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
         if self.strategy == "bald" and ensemble_inside(self.estimator_) is None:
-            self.members_ = self._members(X, y, fit_params)
+            draws = self.n_members, generator_of(self.random_state)
+            self.members_ = bootstrap_members(self.estimator, X, y, fit_params, *draws, n_jobs=self.n_jobs)
         if self._is_diverse:
             self.labeled_embedding_ = self._embedded(X, "X")
         return self
-
-    def _members(self, X, y, fit_params) -> list:
-        if isinstance(self.estimator, FrozenEstimator):
-            raise ValueError(
-                "strategy='bald' fits clones of the classifier, or asks the members of a random forest, extra trees,"
-                f" bagging or a soft vote. Got {self.estimator!r}, which is frozen and none of these."
-            )
-        draws = self.n_members, generator_of(self.random_state)
-        return bootstrap_members(self.estimator, X, y, fit_params, *draws, n_jobs=self.n_jobs)
 
     def _routed(self, sample_weight, params) -> dict:
         """What the classifier's ``fit`` gets besides X and y."""
@@ -305,6 +290,7 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         n_rows = n_rows_of(X_pool)
+        X_pool = indexable(X_pool)[0]
         allowed = checked_candidates(candidates, n_rows)
         cost = None if cost is None else checked_cost(cost, n_rows)
         check_n_instances(n_instances, n_rows if allowed is None else len(allowed), "X_pool")
@@ -343,43 +329,18 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             See the table above.
         """
         check_is_fitted(self)
-        n_rows_of(X)
+        n_rows_of(X, "X")
         return self._scores(X, pool=X)
 
     def _scores(self, X, pool) -> np.ndarray:
-        if self.strategy == "bald":
-            ensemble = ensemble_inside(self.estimator_)
-            if ensemble is not None:
-                return mutual_information(proba_of_ensemble(ensemble, X))
-            return mutual_information(member.predict_proba(X) for member in self.members_)
-        proba = two_columns(check_probabilities(self.estimator_.predict_proba(X)))
-        scores = uncertainty(proba, MEASURES.get(self.strategy, MEASURES["margin"]))
-        if self.strategy == "density":
-            with serial_blas():
-                random_state = generator_of(self.random_state)
-                typical = density(self._embedded(X, "X_pool"), self._embedded(pool, "X_pool"), random_state)
-                scores = scores * typical**self.beta
-        return scores
+        scores = row_scores(X, self.strategy, self.estimator_, getattr(self, "members_", None))
+        if self.strategy != "density":
+            return scores
+        points, among = self._embedded(X, "X_pool"), self._embedded(pool, "X_pool")
+        return times_density(scores, points, among, self.beta, generator_of(self.random_state))
 
     def _embedded(self, X, name: str) -> np.ndarray:
-        """Rows (n, q) float64 between which distances are."""
-        if self.embedding is not None:
-            name, points = "embedding(X)", self.embedding(X)
-        elif hasattr(self.estimator_, "steps") and len(self.estimator_.steps) > 1:
-            points = self.estimator_[:-1].transform(X)
-        else:
-            points = X
-        if sparse.issparse(points):
-            raise ValueError(
-                "Distances between rows need a dense array: give the 'embedding' parameter, as a fitted"
-                " TruncatedSVD's transform. Got a sparse matrix instead."
-            )
-        points = check_array(points, dtype=np.float64, input_name=name, ensure_min_features=1)
-        if len(points) != n_rows_of(X):
-            raise ValueError(
-                f"The 'embedding' parameter must give one row for each of X. Got {len(points)} for {n_rows_of(X)}."
-            )
-        return points
+        return embedded(X, name, self.estimator_, self.embedding)
 
     def query_stream(self, X, budget=0.1, *, state=None):
         """Decide on rows as they come which to label, keeping to a budget.
@@ -416,13 +377,8 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         state = check_stream_state(state)
         if self.strategy == "density":
             raise ValueError("query_stream needs a strategy that judges a row by itself. Got strategy='density'.")
-        scores = self.uncertainty_scores(X)
-        n_classes = len(self.classes_)
-        if self.strategy in ("entropy", "bald"):
-            scores = scores / np.log(n_classes)
-        elif self.strategy == "least_confidence":
-            scores = scores * (n_classes / (n_classes - 1))
-        return stream_decisions(np.clip(scores, 0.0, 1.0), float(budget), state)
+        scores = unit_scores(self.uncertainty_scores(X), self.strategy, len(self.classes_))
+        return stream_decisions(scores, float(budget), state)
 
     def synthesize(
         self,
@@ -483,7 +439,7 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         O(p² + pK) for each evaluation.
         """
         check_is_fitted(self)
-        rows, result = synthesis.made_rows(
+        rows, result = made_rows(
             self.estimator_,
             X_reference,
             n_instances,

@@ -125,6 +125,8 @@ def test_a_number_that_is_not_one_of_rows(n_instances):
 def test_unknown_strategy_and_no_rows():
     with pytest.raises(ValueError, match=r"'strategy' parameter must be one of .*'margin'.* Got 'bald'"):
         query_uncertain(random_proba(10, 3), strategy="bald")
+    with pytest.raises(ValueError, match="'strategy' parameter must be one of"):
+        query_uncertain(random_proba(10, 3), strategy=["margin"])
     with pytest.raises(ValueError, match=r"0 sample\(s\) in y_proba"):
         query_uncertain(np.empty((0, 3)))
     with pytest.raises(ValueError, match="at least two classes"):

@@ -3,19 +3,21 @@
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from scipy import sparse
 from scipy.special import rel_entr
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import TruncatedSVD
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier, VotingClassifier
+from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 
 from sksoft import SoftmaxRegression, UncertaintySampler, config_context
@@ -120,6 +122,13 @@ def test_ties_are_in_the_order_of_the_pool_whatever_the_order_of_candidates():
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
+def test_copies_of_a_row_have_equal_scores_wherever_they_stand(strategy):
+    copies = np.tile(X[POOL], (7, 1))[:-2]
+    scores = fitted(strategy, n_members=3).uncertainty_scores(copies)
+    np.testing.assert_array_equal(scores, np.resize(scores[: len(POOL)], len(copies)))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_cost_divides_the_score(strategy):
     sampler = fitted(strategy, n_members=3)
     cost = np.random.default_rng(0).uniform(0.1, 10, len(POOL))
@@ -174,6 +183,9 @@ def test_data_frames_sparse_rows_and_any_labels():
     np.testing.assert_array_equal(fitted().query(csr[POOL], 6), fitted().query(X[POOL], 6))
     with pytest.raises(ValueError, match="'embedding' parameter"):
         UncertaintySampler(LogisticRegression(max_iter=1000), "diverse").fit(csr, Y)
+    for kind in (sparse.coo_matrix, sparse.csc_array, sparse.bsr_array):
+        found = fitted().query(kind(X[POOL]), 6, candidates=np.arange(90))
+        np.testing.assert_array_equal(found, fitted().query(X[POOL], 6, candidates=np.arange(90)))
     reduced = make_pipeline(TruncatedSVD(3, random_state=0), LogisticRegression(max_iter=1000))
     sampler = UncertaintySampler(reduced, "diverse", random_state=0).fit(csr[LABELED], Y[LABELED])
     assert len(sampler.query(csr[POOL], 6)) == 6
@@ -183,6 +195,30 @@ def test_in_a_pipeline_and_a_grid_search():
     search = GridSearchCV(UncertaintySampler(SoftmaxRegression()), {"estimator__C": [0.1, 10.0]}, cv=3).fit(X, Y)
     assert len(search.best_estimator_.query(X, 3)) == 3
     assert make_pipeline(StandardScaler(), UncertaintySampler(SoftmaxRegression())).fit(X, Y).score(X, Y) > 0.9
+
+
+def test_nothing_of_an_earlier_fit_is_left():
+    sampler = fitted().fit(pd.DataFrame(X, columns=list("abcd")), Y)
+    assert list(sampler.feature_names_in_) == list("abcd")
+    assert not hasattr(sampler.fit(X, Y), "feature_names_in_")
+
+
+def test_metadata_are_routed_to_the_classifier():
+    weights = np.random.default_rng(0).uniform(0.1, 3.0, 150)
+    expected = LogisticRegression(max_iter=1000).fit(X, Y, sample_weight=weights).coef_
+    with sklearn.config_context(enable_metadata_routing=True):
+        asking = LogisticRegression(max_iter=1000).set_fit_request(sample_weight=True)
+        sampler = UncertaintySampler(asking).fit(X, Y, sample_weight=weights)
+        np.testing.assert_array_equal(sampler.estimator_.coef_, expected)
+        with pytest.raises(UnsetMetadataPassedError, match="not requested for LogisticRegression"):
+            UncertaintySampler(LogisticRegression()).fit(X, Y, sample_weight=weights)
+        inner = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), asking)
+        scaled = UncertaintySampler(inner, "bald", n_members=2).fit(X, Y, sample_weight=weights)
+        apart = LogisticRegression(max_iter=1000).fit(StandardScaler().fit_transform(X), Y, sample_weight=weights)
+        np.testing.assert_array_equal(scaled.estimator_[-1].coef_, apart.coef_)
+        sampler.set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
+        search = GridSearchCV(sampler, {"estimator__C": [1.0]}, cv=3).fit(X, Y, sample_weight=weights)
+        np.testing.assert_array_equal(search.best_estimator_.estimator_.coef_, expected)
 
 
 def mutual_information(members):
@@ -211,6 +247,31 @@ def test_members_of_an_ensemble_are_the_committee(ensemble):
         m.predict_proba(X[POOL].astype(np.float32).astype(float)[:, c]) for m, c in zip(inside.estimators_, columns)
     ]
     np.testing.assert_allclose(sampler.uncertainty_scores(X[POOL]), mutual_information(members), atol=1e-6)
+
+
+def test_an_ensemble_behind_a_scaler_or_in_a_search_is_the_committee():
+    alone = UncertaintySampler(RandomForestClassifier(20, random_state=0), "bald").fit(X[LABELED], Y[LABELED])
+    pipeline = make_pipeline(FunctionTransformer(), make_pipeline(alone.estimator))
+    search = GridSearchCV(pipeline, {"pipeline__randomforestclassifier__max_depth": [None]}, cv=2)
+    frozen = FrozenEstimator(clone(pipeline).fit(X[LABELED], Y[LABELED]))
+    for estimator in (pipeline, search, frozen):
+        sampler = UncertaintySampler(estimator, "bald").fit(X[LABELED], Y[LABELED])
+        assert not hasattr(sampler, "members_")
+        np.testing.assert_array_equal(sampler.uncertainty_scores(X[POOL]), alone.uncertainty_scores(X[POOL]))
+    scaled = make_pipeline(StandardScaler(), BaggingClassifier(GaussianNB(), 8, random_state=0))
+    sampler = UncertaintySampler(scaled, "bald").fit(X[LABELED], Y[LABELED])
+    scaler, bagging = sampler.estimator_.named_steps.values()
+    members = [m.predict_proba(scaler.transform(X[POOL])) for m in bagging.estimators_]
+    np.testing.assert_allclose(sampler.uncertainty_scores(X[POOL]), mutual_information(members), atol=1e-12)
+
+
+def test_the_weights_of_a_vote_are_those_of_its_committee():
+    members = [("a", GaussianNB()), ("b", LogisticRegression(max_iter=1000)), ("c", "drop"), ("d", GaussianNB())]
+    weighted = VotingClassifier(members, voting="soft", weights=[1, 3, 50, 2])
+    sampler = UncertaintySampler(weighted, "bald").fit(X[LABELED], Y[LABELED])
+    repeated = [m.predict_proba(X[POOL]) for m, w in zip(sampler.estimator_.estimators_, [1, 3, 2]) for _ in range(w)]
+    np.testing.assert_allclose(np.mean(repeated, axis=0), sampler.predict_proba(X[POOL]), atol=1e-12)
+    np.testing.assert_allclose(sampler.uncertainty_scores(X[POOL]), mutual_information(repeated), atol=1e-12)
 
 
 def test_a_member_that_misses_a_class_gives_it_no_probability():
@@ -260,6 +321,8 @@ def test_a_frozen_classifier_is_not_fitted_again():
         ({"candidates": [1, 135]}, "'candidates' parameter must hold indices from 0 to 134. Got 135"),
         ({"candidates": [-1, 2]}, "'candidates' parameter must hold indices from 0 to 134. Got -1"),
         ({"candidates": [1, 1]}, "'candidates' parameter must hold distinct indices"),
+        ({"candidates": np.ones((135, 2), bool)}, r"'candidates' parameter must be a mask .* shape \(135, 2\)"),
+        ({"candidates": 3}, r"'candidates' parameter must be a mask .* shape \(\)"),
         ({"candidates": [0.5, 1.0]}, "'candidates' parameter must hold booleans or integers"),
         ({"cost": np.zeros(135)}, "'cost' parameter must be positive and finite. Got 0 in row 0"),
         ({"cost": np.r_[np.ones(134), -2.0]}, "'cost' parameter must be positive and finite. Got -2 in row 134"),
@@ -289,6 +352,10 @@ def test_empty_pools_nan_and_another_number_of_features(strategy):
 def test_no_pool_at_all():
     with pytest.raises(TypeError, match="'X_pool' parameter must be an array"):
         fitted().query(None)
+    with pytest.raises(TypeError, match="'X_pool' parameter must be an array"):
+        fitted().query(np.array(3.0))
+    with pytest.raises(ValueError, match=r"0 sample\(s\) in X while"):
+        fitted().query_stream(X[:0])
 
 
 def test_bad_fits():
@@ -305,3 +372,6 @@ def test_bad_fits():
             UncertaintySampler(GaussianNB(), **{name: value}).fit(X, Y)
     with pytest.raises(ValueError, match="NaN"):
         UncertaintySampler(GaussianNB()).fit(X, np.where(Y == 0, np.nan, Y))
+    for nothing in (None, pd.NA):
+        with pytest.raises(ValueError, match=r"y contains NaN, None or .* in row 1"):
+            UncertaintySampler(GaussianNB()).fit(X[:3], np.array(["a", nothing, "b"], dtype=object))
