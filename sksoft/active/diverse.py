@@ -26,6 +26,7 @@ import numpy as np
 from scipy import sparse
 
 from sksoft.active.distances import nearest, squared_distances
+from sksoft.kernels.blocks import serial_blas
 from sksoft.kernels.uncertainty import first_rows
 
 # w = u ** SHARPNESS: 1 asks too much in regions that are certain, 4 too little for coverage.
@@ -35,6 +36,13 @@ CENTRES = 1.5
 MAX_ROUNDS = 20
 # Of larger pools only so many rows, the most uncertain, are looked at.
 MOST_ROWS = 100_000
+
+
+def diverse_batch(points, scores, known, n_rows, random_state) -> np.ndarray:
+    """The rows of :func:`diverse_rows` in descending order of their score, equal ones by their index."""
+    with serial_blas():
+        rows = np.sort(diverse_rows(points, scores, known, n_rows, random_state))
+    return rows[np.argsort(-scores[rows], kind="stable")]
 
 
 def diverse_rows(points, uncertainty, known, n_rows, random_state) -> np.ndarray:

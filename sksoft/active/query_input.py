@@ -2,7 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import assert_all_finite, check_random_state
+from sklearn.utils import assert_all_finite, check_random_state, indexable
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 
@@ -64,6 +65,15 @@ def checked_cost(cost, n_rows: int) -> np.ndarray:
         row = int(np.argmin(valid))
         raise ValueError(f"The 'cost' parameter must be positive and finite. Got {cost[row]:g} in row {row} instead.")
     return cost
+
+
+def labelled_rows(X, y):
+    """Rows that can be indexed, and their labels (n,), of any type and none missing."""
+    X, y = indexable(X, y)
+    y = column_or_1d(y, warn=True)
+    check_no_label_missing(y, "y")
+    check_classification_targets(y)
+    return X, y
 
 
 def check_labels(labels, known):

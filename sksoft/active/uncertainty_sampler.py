@@ -3,14 +3,9 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags, indexable
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d, has_fit_parameter
 
 from sksoft._validation import (
     HasMethods,
@@ -24,31 +19,24 @@ from sksoft._validation import (
 )
 from sksoft.active.array_query import MEASURES, check_n_instances, query_uncertain
 from sksoft.active.committee import bootstrap_members, ensemble_inside
+from sksoft.active.delegation import delegated, fit_metadata, router_of
 from sksoft.active.differentiable import as_fitted
-from sksoft.active.diverse import diverse_rows
+from sksoft.active.diverse import diverse_batch
 from sksoft.active.embedding import embedded, embeds_itself
 from sksoft.active.query_input import (
     check_known,
-    check_no_label_missing,
     check_two_classes,
     checked_candidates,
     checked_cost,
     generator_of,
+    labelled_rows,
     n_rows_of,
 )
 from sksoft.active.row_scores import STRATEGIES, row_scores, times_density, unit_scores
 from sksoft.active.stream import check_budget, check_stream_state, stream_decisions
 from sksoft.active.synthesis import made_rows
-from sksoft.kernels.blocks import serial_blas
 from sksoft.kernels.uncertainty import first_rows
 from sksoft.metrics.scores import predictive_entropy
-
-
-def _estimator_has(name):
-    def has(self):
-        return hasattr(self.estimator_ if hasattr(self, "estimator_") else self.estimator, name)
-
-    return has
 
 
 class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -202,12 +190,9 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             For one class, a frozen classifier that does not know a label, ``'bald'`` with a frozen classifier that is
             no ensemble, or weights that the classifier does not take.
         """
-        X, y = indexable(X, y)
-        y = column_or_1d(y, warn=True)
-        check_no_label_missing(y, "y")
-        check_classification_targets(y)
+        X, y = labelled_rows(X, y)
         kept = np.flatnonzero(check_sample_weight(sample_weight, y))
-        fit_params = self._routed(sample_weight, params)
+        fit_params = fit_metadata(self, self.estimator, sample_weight, params)
         if len(kept) < len(y):  # a class of weight zero alone is no class
             fit_params = check_method_params(X, params=fit_params, indices=kept)
             X, y = take_rows(X, kept), y[kept]
@@ -231,19 +216,6 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             self.labeled_embedding_ = self._embedded(X, "X")
         return self
 
-    def _routed(self, sample_weight, params) -> dict:
-        """What the classifier's ``fit`` gets besides X and y."""
-        if get_config()["enable_metadata_routing"]:
-            return process_routing(self, "fit", sample_weight=sample_weight, **params).estimator.fit
-        if sample_weight is None:
-            return params
-        if not isinstance(self.estimator, FrozenEstimator) and not has_fit_parameter(self.estimator, "sample_weight"):
-            raise ValueError(
-                "The 'sample_weight' parameter must be None where the classifier's fit takes no weights, as that of"
-                f" {type(self.estimator).__name__}."
-            )
-        return {"sample_weight": sample_weight, **params}
-
     def get_metadata_routing(self):
         """Which metadata go to the classifier's ``fit``.
 
@@ -251,8 +223,7 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         routing : MetadataRouter
         """
-        mapping = MethodMapping().add(caller="fit", callee="fit")
-        return MetadataRouter(owner=self).add_self_request(self).add(estimator=self.estimator, method_mapping=mapping)
+        return router_of(self, self.estimator)
 
     def query(self, X_pool, n_instances=1, *, return_scores=False, candidates=None, cost=None):
         """The rows of a pool that are most worth a label, most uncertain first; of equals, the first.
@@ -310,10 +281,8 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _chosen(self, rows, scores, n_instances) -> np.ndarray:
         if not self._is_diverse:
             return first_rows(scores, n_instances)
-        with serial_blas():
-            points, random_state = self._embedded(rows, "X_pool"), generator_of(self.random_state)
-            chosen = np.sort(diverse_rows(points, scores, self.labeled_embedding_, n_instances, random_state))
-        return chosen[np.argsort(-scores[chosen], kind="stable")]
+        points, random_state = self._embedded(rows, "X_pool"), generator_of(self.random_state)
+        return diverse_batch(points, scores, self.labeled_embedding_, n_instances, random_state)
 
     def uncertainty_scores(self, X):
         """The score of every row by the strategy, higher = more worth a label.
@@ -454,7 +423,7 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             return result
         return result, predictive_entropy(self.estimator_.predict_proba(as_fitted(self.estimator_, rows)))
 
-    @available_if(_estimator_has("predict"))
+    @delegated
     def predict(self, X):
         """The classifier's labels.
 
@@ -466,10 +435,8 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,)
         """
-        check_is_fitted(self)
-        return self.estimator_.predict(X)
 
-    @available_if(_estimator_has("predict_proba"))
+    @delegated
     def predict_proba(self, X):
         """The classifier's probabilities.
 
@@ -481,10 +448,8 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         proba : ndarray of shape (n, K)
         """
-        check_is_fitted(self)
-        return self.estimator_.predict_proba(X)
 
-    @available_if(_estimator_has("predict_log_proba"))
+    @delegated
     def predict_log_proba(self, X):
         """The classifier's log-probabilities.
 
@@ -496,10 +461,8 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         log_proba : ndarray of shape (n, K)
         """
-        check_is_fitted(self)
-        return self.estimator_.predict_log_proba(X)
 
-    @available_if(_estimator_has("decision_function"))
+    @delegated
     def decision_function(self, X):
         """The classifier's scores.
 
@@ -511,10 +474,8 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n, K), or (n,) for two classes
         """
-        check_is_fitted(self)
-        return self.estimator_.decision_function(X)
 
-    @available_if(_estimator_has("score"))
+    @delegated
     def score(self, X, y, sample_weight=None):
         """The classifier's score, its accuracy as a rule.
 
@@ -528,6 +489,3 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         score : float
         """
-        check_is_fitted(self)
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        return self.estimator_.score(X, y, **weights)
