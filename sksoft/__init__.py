@@ -41,12 +41,14 @@ _HOMES = {
     "IdentityCalibrator": "calibration",
     "HierarchicalSoftmaxClassifier": "hierarchical",
     "KnowledgeDistiller": "distillation",
+    "GraphAttentionClassifier": "attention",
     "ActiveLearningLoop": "active",
     "UncertaintySampler": "active",
     "show_versions": "_versions",
 }
 _SUBPACKAGES = (
     "active",
+    "attention",
     "audit",
     "calibration",
     "displays",
@@ -76,10 +78,22 @@ def __dir__():
 
 
 if TYPE_CHECKING:
-    from sksoft import active, audit, calibration, displays, distillation, functional, hierarchical, linear, metrics
+    from sksoft import (
+        active,
+        attention,
+        audit,
+        calibration,
+        displays,
+        distillation,
+        functional,
+        hierarchical,
+        linear,
+        metrics,
+    )
     from sksoft._config import config_context, get_config, set_config
     from sksoft._versions import show_versions
     from sksoft.active import ActiveLearningLoop, UncertaintySampler
+    from sksoft.attention import GraphAttentionClassifier
     from sksoft.calibration import (
         AdaptiveTemperatureScaler,
         BinaryScaler,

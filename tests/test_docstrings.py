@@ -8,7 +8,7 @@ from numpydoc.validate import validate
 
 import sksoft
 
-MODULES = ["sksoft", "sksoft.active", "sksoft.metrics", "sksoft.displays", "sksoft.audit"]
+MODULES = ["sksoft", "sksoft.active", "sksoft.attention", "sksoft.metrics", "sksoft.displays", "sksoft.audit"]
 REQUIRED = {
     "GL08": "no docstring",
     "SS01": "no summary",

@@ -1,1 +1,6 @@
-"""Attention as an estimator: the training set is what is attended to."""
+"""Attention as an estimator: the training set, the neighbours in a graph or the objects of a trial are attended to."""
+
+from sksoft.attention.graph_attention import graph_attention
+from sksoft.attention.graph_attention_classifier import GraphAttentionClassifier
+
+__all__ = ["GraphAttentionClassifier", "graph_attention"]

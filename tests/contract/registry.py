@@ -8,6 +8,7 @@ from sksoft import (
     CalibratedSoftmaxClassifier,
     DirichletCalibrator,
     EnsembleTemperatureScaler,
+    GraphAttentionClassifier,
     GroupTemperatureScaler,
     HierarchicalSoftmaxClassifier,
     IdentityCalibrator,
@@ -58,6 +59,7 @@ ESTIMATORS = [
     UncertaintySampler(LogisticRegression(solver="newton-cholesky", tol=1e-10)),
     UncertaintySampler(SoftmaxRegression(tol=1e-12), "diverse", random_state=0),
     UncertaintySampler(LogisticRegression(solver="newton-cholesky", tol=1e-10), "bald", n_members=2, random_state=0),
+    GraphAttentionClassifier(random_state=0),
 ]
 
 # X is scores: the suite applies inside CalibratedSoftmaxClassifier, and alone as far as not_applicable.py allows.
