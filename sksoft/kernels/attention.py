@@ -87,7 +87,7 @@ def attend(
     finite = np.isfinite(values).all(axis=1)
     seen_by = Sight(bias, limits, query_groups, key_groups, mask)
     for rows in _blocks(queries, keys):
-        seen = seen_by.of(rows, len(keys))
+        seen = seen_by.of(rows, np.arange(len(keys)))
         z = _scores(queries[rows], keys, score, scale, bias, None if mask is None else mask[rows], seen)
         top = z.max(axis=1, keepdims=True, initial=-np.inf)
         top[top == -np.inf] = 0.0
@@ -157,7 +157,7 @@ def attend_vjp(
     finite_queries, finite_keys = (np.where(np.isfinite(array), array, 0.0) for array in (queries, keys))
     for rows in _blocks(queries, keys):
         rows = np.arange(len(queries))[rows][nonempty[rows]]
-        seen = seen_by.of(rows, len(keys))
+        seen = seen_by.of(rows, np.arange(len(keys)))
         z = _scores(queries[rows], keys, score, scale, bias, None if mask is None else mask[rows], seen)
         weights = np.where(seen, np.exp(z - lse[rows, None].astype(np.float64)), 0.0)
         gradient = out_gradient[rows].astype(np.float64)
@@ -182,24 +182,31 @@ def attend_vjp(
 class Sight:
     """Which keys each query sees, from the arguments of :func:`attend`; every part is optional."""
 
-    bias: np.ndarray | None
-    limits: np.ndarray | None
-    query_groups: np.ndarray | None
-    key_groups: np.ndarray | None
-    mask: np.ndarray | None
+    bias: np.ndarray | None = None
+    limits: np.ndarray | None = None
+    query_groups: np.ndarray | None = None
+    key_groups: np.ndarray | None = None
+    mask: np.ndarray | None = None
 
-    def of(self, rows, n_keys) -> np.ndarray:
-        """True where query i of `rows` sees key j; (rows, m), or (1, m) where it is the same for all."""
-        seen = np.ones((1, n_keys), dtype=bool)
+    def of(self, rows, columns) -> np.ndarray:
+        """True where query i of `rows` sees key j of `columns`; one row where it is the same for all."""
+        seen = np.ones((1, len(columns)), dtype=bool)
         if self.bias is not None:
-            seen = seen & (self.bias != -np.inf)
+            seen = seen & (self.bias[columns] != -np.inf)
         if self.limits is not None:
-            seen = seen & (np.arange(n_keys) < self.limits[rows, None])
+            seen = seen & (columns < self.limits[rows, None])
         if self.query_groups is not None:
-            seen = seen & (self.query_groups[rows, None] != self.key_groups)
+            seen = seen & (self.query_groups[rows, None] != self.key_groups[columns])
         if self.mask is not None:
-            seen = seen & (self.mask[rows] if self.mask.dtype == bool else self.mask[rows] != -np.inf)
+            part = self.mask[rows][:, columns]
+            seen = seen & (part if part.dtype == bool else part != -np.inf)
         return seen
+
+    def at(self, rows) -> dict:
+        """The arguments that are left of :func:`attend` for these queries alone."""
+        by_query = {"limits": self.limits, "query_groups": self.query_groups, "mask": self.mask}
+        parts = {name: None if array is None else array[rows] for name, array in by_query.items()}
+        return {**parts, "bias": self.bias, "key_groups": self.key_groups}
 
 
 def _blocks(queries, keys):

@@ -7,7 +7,7 @@ from scipy.special import log_softmax, logsumexp, softmax
 
 from sksoft.kernels.attention import SCORES, attend, attend_vjp
 
-BACKENDS = ["numpy"]
+BACKENDS = ["numpy", "numba"]
 SHAPE = (6, 9, 3, 2)
 
 
@@ -82,7 +82,7 @@ def test_what_no_query_sees_changes_nothing(backend, score, hiding, bad):
     keys[[1, 4]] = values[[1, 4]] = bad
     for ours, theirs in zip(both(keys, values), clean):
         assert np.isfinite(ours).all()
-        np.testing.assert_allclose(ours, theirs, rtol=1e-14)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)  # distances are from another centre
     for gradient in clean[3:]:
         assert (gradient[[1, 4]] == 0.0).all()
 
@@ -143,7 +143,8 @@ def test_neither_overflow_nor_loss_at_scores_far_apart(backend):
     values = np.array([[5.0], [1.0], [2.0], [7.0]])
     out, lse = attend.on(backend)(queries, keys, values)
     p = np.exp(log_softmax([900.0, 899.0]))
-    np.testing.assert_allclose(out[0, 0], p @ [1.0, 2.0], rtol=1e-15)
+    # a score of 900 is known to 2e-13
+    np.testing.assert_allclose(out[0, 0], p @ [1.0, 2.0], rtol=2e-13)
     np.testing.assert_allclose(lse[0], 900.0 + np.log1p(np.exp(-1.0)), rtol=1e-15)
     out, lse = attend.on(backend)(queries, keys[:1], values[:1])
     assert out[0, 0] == 5.0

@@ -12,6 +12,8 @@ adding 1.5·2^52, which leaves n in the low bits, and 2ⁿ added to (float64) or
 multiply-adds are what a core has least of, and float64 takes twelve of them: r is exact but for the 2e-17 by which
 log₂e is not a float64, so the relative error is 4e-16 + 1.5e-17 |x|, or 1e-14 where exp x is 1e-300.
 
+``exp2`` needs no logarithm: x = n + r exactly. Its float32 polynomial is the shorter one (7e-8).
+
 ``log``, with x = 2ⁿ m, √½ ≤ m < √2 and s = (m − 1) / (m + 1)::
 
     log x = n log 2 + 2 atanh s = n log 2 + 2 s + s³ Q(s²)
@@ -21,7 +23,7 @@ Both propagate NaN, because a NaN goes through the polynomial and no comparison 
 
 import numpy as np
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic, overload, register_jitable
 
 from sksoft.kernels._numba._jit import CONTRACT
 
@@ -38,6 +40,8 @@ LN2_HIGH_32, LN2_LOW_32 = np.float32(0.693359375), np.float32(-2.12194440e-4)
 # 1.5 * 2**23 + the exponent's bias: the low bits of x + MAGIC_32 are the biased exponent
 MAGIC_32 = np.float32(12582912.0 + 127)
 LOWEST_32 = np.float32(-87.0)
+# of exp2
+LOWEST_2, LOWEST_2_32 = -1021.0, np.float32(-126.0)
 
 SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 MANTISSA = 0x000FFFFFFFFFFFFF
@@ -57,6 +61,18 @@ C32 = tuple(
         0.0013836835742475305,
     )
 )
+# of 2ʳ
+C2_32 = tuple(
+    np.float32(c)
+    for c in (
+        1.0000000716546416,
+        0.69314696706526493,
+        0.24022119723969178,
+        0.055507132728753912,
+        0.0096755413310213911,
+        0.0013276472167819943,
+    )
+)
 ONE_32, ZERO_32 = np.float32(1.0), np.float32(0.0)
 
 INLINED = {"fastmath": set(CONTRACT), "error_model": "numpy", "forceinline": True}
@@ -67,6 +83,11 @@ INLINED = {"fastmath": set(CONTRACT), "error_model": "numpy", "forceinline": Tru
 
 def exp(x):
     """``exp(x)`` for x ≤ 0 in the precision of x: exactly 0 for −inf and where it would be subnormal, NaN for NaN."""
+    raise NotImplementedError
+
+
+def exp2(x):
+    """``2 ** x`` as :func:`exp`; also for positive x while the result is finite."""
     raise NotImplementedError
 
 
@@ -108,9 +129,9 @@ def _exp(x):
     return _exp_32 if x == types.float32 else _exp_64
 
 
-def _exp_64(x):
-    shifted = fma(x, LOG2E, MAGIC)
-    r = fma(x, LOG2E, MAGIC - shifted)
+@register_jitable(**INLINED)
+def _scaled_power(r, shifted):
+    """2ʳ⁺ⁿ for |r| ≤ 1/2, n in the low bits of `shifted`."""
     p = 7.111758778310276276e-09
     p = p * r + 1.0210506462739978229e-07
     p = p * r + 1.3215235634319887827e-06
@@ -122,7 +143,13 @@ def _exp_64(x):
     p = p * r + 0.24022650695910472154
     p = p * r + 0.69314718055995161623
     p = p * r + 1.0
-    scaled = np.int64(np.float64(p).view(np.int64) + (np.float64(shifted).view(np.int64) << 52)).view(np.float64)
+    return np.int64(np.float64(p).view(np.int64) + (np.float64(shifted).view(np.int64) << 52)).view(np.float64)
+
+
+def _exp_64(x):
+    shifted = fma(x, LOG2E, MAGIC)
+    r = fma(x, LOG2E, MAGIC - shifted)
+    scaled = _scaled_power(r, shifted)
     positive = 0.0 if x < LOWEST else scaled
     return x if x != x else positive
 
@@ -140,6 +167,31 @@ def _exp_32(x):
     p = p * r + C32[0]
     power = np.int32(np.float32(shifted).view(np.int32) << np.int32(23)).view(np.float32)
     return ZERO_32 if x < LOWEST_32 else p * power
+
+
+@overload(exp2, jit_options=INLINED)
+def _exp2(x):
+    return _exp2_32 if x == types.float32 else _exp2_64
+
+
+def _exp2_64(x):
+    shifted = x + MAGIC
+    scaled = _scaled_power(x - (shifted - MAGIC), shifted)
+    positive = 0.0 if x < LOWEST_2 else scaled
+    return x if x != x else positive
+
+
+def _exp2_32(x):
+    shifted = x + MAGIC_32
+    r = x - (shifted - MAGIC_32)
+    p = C2_32[5]
+    p = p * r + C2_32[4]
+    p = p * r + C2_32[3]
+    p = p * r + C2_32[2]
+    p = p * r + C2_32[1]
+    p = p * r + C2_32[0]
+    power = np.int32(np.float32(shifted).view(np.int32) << np.int32(23)).view(np.float32)
+    return ZERO_32 if x < LOWEST_2_32 else p * power
 
 
 @overload(log, jit_options=INLINED)

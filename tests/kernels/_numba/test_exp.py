@@ -81,3 +81,22 @@ def test_exp_is_vectorised(dtype):
     (assembly,) = compiled.inspect_asm().values()
     packed = ("vmulpd", "vfmadd", "mulpd", "fmla", "fmul") if dtype == "float64" else ("mulps", "ps\t", "ps ", ".4s")
     assert any(instruction in assembly for instruction in packed)
+
+
+@jit
+def exp2_of(x, out):
+    for i in range(x.size):
+        out[i] = functions.exp2(x[i])
+
+
+@pytest.mark.parametrize(("dtype", "lowest", "bound"), [("float64", -1021.0, 4e-16), ("float32", -126.0, 2e-7)])
+def test_exp2_is_accurate_on_its_whole_range(dtype, lowest, bound):
+    x = np.concatenate([np.linspace(lowest, 30.0, 3001), -np.logspace(-20, 0, 500)]).astype(dtype)
+    assert relative_error(applied(exp2_of, x), lambda v: mpmath.mpf(2) ** v, x) < bound
+
+
+@pytest.mark.parametrize(("dtype", "below"), [("float64", -1022.0), ("float32", -127.0)])
+def test_exp2_at_the_edges(dtype, below):
+    x = np.array([0.0, -0.0, -3.0, -np.inf, below, -1e30, np.nan, -np.nan], dtype)
+    expected = np.array([1.0, 1.0, 0.125, 0.0, 0.0, 0.0, np.nan, np.nan], dtype)
+    np.testing.assert_allclose(applied(exp2_of, x), expected, rtol=1e-7 if dtype == "float32" else 0.0)
