@@ -195,7 +195,7 @@ class Sight:
             seen = seen & (self.bias[columns] != -np.inf)
         if self.limits is not None:
             seen = seen & (columns < self.limits[rows, None])
-        if self.query_groups is not None:
+        if self.query_groups is not None and self.key_groups is not None:
             seen = seen & (self.query_groups[rows, None] != self.key_groups[columns])
         if self.mask is not None:
             part = self.mask[rows][:, columns]

@@ -12,7 +12,7 @@ adding 1.5·2^52, which leaves n in the low bits, and 2ⁿ added to (float64) or
 multiply-adds are what a core has least of, and float64 takes twelve of them: r is exact but for the 2e-17 by which
 log₂e is not a float64, so the relative error is 4e-16 + 1.5e-17 |x|, or 1e-14 where exp x is 1e-300.
 
-``exp2`` needs no logarithm: x = n + r exactly. Its float32 polynomial is the shorter one (7e-8).
+``exp2`` needs no logarithm: x = n + r exactly. Its float32 polynomial is shorter (1.5e-7, nothing at 0).
 
 ``log``, with x = 2ⁿ m, √½ ≤ m < √2 and s = (m − 1) / (m + 1)::
 
@@ -65,7 +65,7 @@ C32 = tuple(
 C2_32 = tuple(
     np.float32(c)
     for c in (
-        1.0000000716546416,
+        1.0,
         0.69314696706526493,
         0.24022119723969178,
         0.055507132728753912,
