@@ -28,6 +28,8 @@ from sksoft.kernels.blocks import serial_blas
 
 # Bandwidths over the features' standard deviations.
 RANGE = (1e-4, 1e4)
+# Of local lines: the covariance of features is a difference of moments, whose rounding must stay far below the ridge.
+LINES_RANGE, RIDGE_RANGE = (1e-3, 1e4), (1e-6, 1e8)
 # Rows above which the search starts on a sample of queries, and how many these are.
 ALL_QUERIES, SAMPLED_QUERIES = 3000, 2000
 # The neighbour whose median distance is the unit of the starts, and rows whose distances are looked at.
@@ -259,7 +261,8 @@ class _Search:
         rng = check_random_state(random_state)
         m = len(rows.X)
         self.queries = np.sort(rng.choice(m, SAMPLED_QUERIES, replace=False)) if m > ALL_QUERIES else slice(None)
-        self.gradient_goal = tol * self._loss_of_prior()
+        self.unit = self._loss_of_prior()  # of the loss: the search does not see in which units y is
+        self.gradient_goal = tol * self.unit
 
     def _loss_of_prior(self):
         rows, prior = self.rows, self.rows.prior
@@ -333,22 +336,25 @@ class _Search:
         if not isinstance(objective.feature_map, Linear):
             spread = self.spread if isinstance(objective.feature_map, Ard) else np.linalg.norm(self.spread)
             scale = np.log(np.broadcast_to(spread, objective.feature_map.size))
-            for j, factor in enumerate(RANGE):
+            for j, factor in enumerate(LINES_RANGE if objective.degree else RANGE):
                 bounds[objective.sections["maps"], j] = np.tile(scale + np.log(factor), objective.n_heads)
-        bounds[objective.sections["ridge"]] = np.log([1e-8, 1e8])
+        bounds[objective.sections["ridge"]] = np.log(RIDGE_RANGE)
         return bounds
 
     def _minimise(self, objective, theta, queries, looseness):
         bounds = self._bounds(objective)
         theta = np.clip(theta, bounds[:, 0], bounds[:, 1])
         goal = self.gradient_goal * looseness
-        options = {"maxiter": self.max_iter, "gtol": goal, "ftol": 0.0, "maxcor": 20, "maxls": 20}
+        options = {"maxiter": self.max_iter, "gtol": goal / self.unit, "ftol": 0.0, "maxcor": 20, "maxls": 20}
+
+        def scaled(at):
+            value, gradient = objective.evaluate(at, queries)
+            return value / self.unit, gradient / self.unit
+
         with serial_blas():
-            found = minimize(
-                objective.evaluate, theta, (queries,), jac=True, method="L-BFGS-B", bounds=bounds, options=options
-            )
-        step = np.clip(found.x - found.jac, bounds[:, 0], bounds[:, 1]) - found.x
+            found = minimize(scaled, theta, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        step = np.clip(found.x - found.jac * self.unit, bounds[:, 0], bounds[:, 1]) - found.x
         self.n_iter += int(found.nit)
         self.gradient_norm = float(np.abs(step).max(initial=0.0))
         self.converged = self.gradient_norm <= goal
-        return found.x, float(found.fun)
+        return found.x, float(found.fun) * self.unit

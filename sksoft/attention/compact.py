@@ -21,7 +21,7 @@ class Compact:
         """Means of V over the rows within one bandwidth."""
         weights = np.exp(log_weights)
         out, total = average_blocks(
-            lambda distances, left_out: self._weights(distances, left_out, weights), Q, K, V, query_codes, key_codes
+            lambda distances, left_out: self.weights(distances, left_out, weights), Q, K, V, query_codes, key_codes
         )
         with np.errstate(divide="ignore"):
             return out, np.log(total)
@@ -51,7 +51,8 @@ class Compact:
         """The weight of each row for itself."""
         return np.exp(log_weights - self.average(Q, Q, np.zeros((len(Q), 1)), log_weights, None, None)[1])
 
-    def _weights(self, distances, left_out, weights):
+    def weights(self, distances, left_out, weights):
+        """w_j k_ij from squared distances (b, m), which are overwritten; zero where `left_out`."""
         np.subtract(1.0, distances, out=distances)
         np.maximum(distances, 0.0, out=distances)
         if left_out is not None:

@@ -21,6 +21,9 @@ from sksoft.attention.heads import Heads
 from sksoft.attention.local_linear import LocalLinear
 from sksoft.attention.smoothers import Smoother
 
+# A probability that rounded to zero counts as this one: a search meets such bandwidths, and goes elsewhere.
+LEAST = 1e-100
+
 
 @dataclass(frozen=True)
 class LeaveOneOut:
@@ -151,8 +154,6 @@ class LeaveOneOut:
             residuals = answers - targets
             value = weights @ (residuals**2).sum(axis=1) + self.rows.spread
             return float(value), 2.0 * weights[:, None] * residuals
-        seen = targets > 0.0
-        with np.errstate(divide="ignore"):
-            logs = np.log(np.where(seen, answers, 1.0))
-            slopes = np.where(seen, -targets / np.where(seen, answers, 1.0), 0.0)
-        return float(-weights @ (targets * logs).sum(axis=1)), weights[:, None] * slopes
+        answers = np.where(targets > 0.0, np.maximum(answers, LEAST), 1.0)
+        value = -weights @ (targets * np.log(answers)).sum(axis=1)
+        return float(value), -weights[:, None] * targets / answers

@@ -31,7 +31,7 @@ class RowAdaptive:
         """Means of V; lse is 0, or −inf where no key is left."""
         weights = np.exp(log_weights)
         out, total = average_blocks(
-            lambda distances, left_out: self._weights(distances, left_out, weights)[0], Q, K, V, query_codes, key_codes
+            lambda distances, left_out: self.weights(distances, left_out, weights)[0], Q, K, V, query_codes, key_codes
         )
         return out, np.where(total > 0.0, 0.0, -np.inf)
 
@@ -42,7 +42,7 @@ class RowAdaptive:
         upstream = np.where(answered[:, None], out_gradient, 0.0)
 
         def slopes(distances, left_out, block):
-            proba, slope = self._weights(distances, left_out, weights)
+            proba, slope = self.weights(distances, left_out, weights)
             inner = upstream[block] @ V.T
             total = slope.sum(axis=1)
             mean = np.einsum("ij,ij->i", slope, inner) / np.where(total > 0.0, total, 1.0)
@@ -55,11 +55,11 @@ class RowAdaptive:
         weights, Q = np.exp(log_weights), centred(Q, Q)[0]
         own = np.empty(len(Q))
         for block in row_blocks(len(Q), 8 * len(Q)):
-            proba = self._weights(squared_distances(Q[block], Q), None, weights)[0]
+            proba = self.weights(squared_distances(Q[block], Q), None, weights)[0]
             own[block] = proba[np.arange(len(proba)), np.arange(len(Q))[block]]
         return own
 
-    def _weights(self, distances, left_out, weights):
+    def weights(self, distances, left_out, weights):
         """Weights a (b, m) and da/dz before the shift of t, w [..]₊^(1/(α−1) − 1)."""
         power = 1.0 / (self.alpha - 1.0)
         if left_out is not None:
