@@ -40,6 +40,8 @@ _HOMES = {
     "VectorScaler": "calibration",
     "IdentityCalibrator": "calibration",
     "HierarchicalSoftmaxClassifier": "hierarchical",
+    "AttentionClassifier": "attention",
+    "AttentionRegressor": "attention",
     "KnowledgeDistiller": "distillation",
     "GraphAttentionClassifier": "attention",
     "ActiveLearningLoop": "active",
@@ -93,7 +95,7 @@ if TYPE_CHECKING:
     from sksoft._config import config_context, get_config, set_config
     from sksoft._versions import show_versions
     from sksoft.active import ActiveLearningLoop, UncertaintySampler
-    from sksoft.attention import GraphAttentionClassifier
+    from sksoft.attention import AttentionClassifier, AttentionRegressor, GraphAttentionClassifier
     from sksoft.calibration import (
         AdaptiveTemperatureScaler,
         BinaryScaler,

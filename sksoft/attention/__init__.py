@@ -1,6 +1,8 @@
 """Attention as an estimator: the training set, the neighbours in a graph or the objects of a trial are attended to."""
 
+from sksoft.attention.attention_classifier import AttentionClassifier
+from sksoft.attention.attention_regressor import AttentionRegressor
 from sksoft.attention.graph_attention import graph_attention
 from sksoft.attention.graph_attention_classifier import GraphAttentionClassifier
 
-__all__ = ["GraphAttentionClassifier", "graph_attention"]
+__all__ = ["AttentionClassifier", "AttentionRegressor", "GraphAttentionClassifier", "graph_attention"]

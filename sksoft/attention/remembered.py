@@ -1,0 +1,207 @@
+"""A fit to rows, kept in an estimator as plain arrays, and what both estimators answer from it.
+
+Fitted attributes that hold it: ``X_fit_, targets_, key_weights_, key_of_, key_share_`` are the keys of
+:mod:`sksoft.attention.memory`, and ``bandwidth_, transformation_, centre_, head_weights_, sinks_, prior_, prior_mix_,
+ridge_`` the kernel of every head.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_consistent_length, column_or_1d
+
+from sksoft._validation import check_is_fitted, validate_data
+from sksoft.attention.bandwidth import Bandwidth, effective_dof
+from sksoft.attention.bandwidth_input import chosen_bandwidth, given_bandwidth
+from sksoft.attention.heads import Heads
+from sksoft.attention.memory import Keys, Memory, canonical_order, keys_of
+from sksoft.attention.neighbours import Kept, kept_keys
+from sksoft.kernels.blocks import serial_blas
+from sksoft.objective.feature_input import LARGEST
+
+
+def remember(model, X, targets, weights, groups, *, loss: str, degree: int = 0) -> None:
+    """Fit to rows with targets (n, v) and weights (n,) >= 0: sets the fitted attributes of the model.
+
+    Raises
+    ------
+    ValueError
+        For features beyond 1e100, a bandwidth that is not as it must be, and for ``bandwidth='loo'`` without two
+        rows that differ.
+    """
+    name = type(model).__name__
+    largest = float(np.abs(X).max(initial=0.0))
+    if largest > LARGEST:
+        raise ValueError(f"X must hold values up to {LARGEST:g}, whose squares are finite. Got {largest:g} instead.")
+    if degree and (model.top_k is not None or model.tol > 0.0):
+        raise ValueError(
+            f"{name} with degree=1 needs all keys: top_k=None and tol=0. Got {model.top_k}, {model.tol:g}."
+        )
+    order = canonical_order(X, targets, weights)
+    keys = keys_of(X, targets, weights, order)
+    if model.top_k is not None and model.top_k > len(keys.X):
+        raise ValueError(
+            f"The 'top_k' parameter must be at most the number of different training rows, {len(keys.X)}. Got"
+            f" {model.top_k} instead."
+        )
+    model.n_iter_, model.converged_ = 1, True
+    if isinstance(model.bandwidth, str):
+        if len(keys.X) < 2:
+            raise ValueError(
+                f"{name} with bandwidth='loo' needs at least 2 rows that differ, of positive weight. Got"
+                f" {len(keys.X)} among n_samples = {len(X)}. Give a bandwidth instead."
+            )
+        chosen = _search(model, X, targets, weights, groups, keys, loss, degree)
+    else:
+        prior = keys.weights @ keys.targets / keys.weights.sum()
+        chosen = given_bandwidth(model, keys.X, keys.weights, prior, degree)
+    _store(model, keys, chosen)
+
+
+def _search(model, X, targets, weights, groups, keys: Keys, loss: str, degree: int) -> Bandwidth:
+    """Leave-one-out over rows that differ in features or group, so that order and repetition change no bit."""
+    codes, rows = None, keys
+    if groups is not None:
+        groups = column_or_1d(groups, input_name="groups")
+        check_consistent_length(X, groups)
+        codes = np.unique(groups[weights > 0.0], return_inverse=True)[1].reshape(-1)
+        extended = np.zeros((len(X), X.shape[1] + 1))
+        extended[:, :-1], extended[weights > 0.0, -1] = X, codes
+        rows = keys_of(extended, targets, weights, canonical_order(extended, targets, weights))
+        codes, rows = rows.X[:, -1].astype(np.int64), replace(rows, X=np.ascontiguousarray(rows.X[:, :-1]))
+    seen = np.flatnonzero(rows.key_of >= 0)
+    chosen = chosen_bandwidth(
+        model, rows.X, rows.targets, rows.weights, codes, metric=metric_of(model), loss=loss, degree=degree
+    )
+    model.loo_score_ = -chosen.loss
+    if loss == "squared":  # what rows with the same features differ by, no bandwidth changes
+        within = ((targets[seen] - rows.targets[rows.key_of[seen]]) ** 2).sum(axis=1)
+        model.loo_score_ -= float(weights[seen] @ within / weights.sum())
+    model.gradient_norm_, model.n_iter_ = chosen.gradient_norm, max(chosen.n_iter, 1)
+    model.converged_, model.start_scores_ = chosen.converged, -chosen.starts
+    model.effective_dof_ = effective_dof(chosen, keys.X, keys.targets, keys.weights)
+    return chosen
+
+
+def metric_of(model) -> str:
+    """What ``metric='auto'`` means: a bandwidth for each feature, but one temperature for inner products."""
+    if model.metric == "auto":
+        return "scale" if model.kernel == "dot" else "ard"
+    return model.metric
+
+
+def _store(model, keys: Keys, chosen: Bandwidth) -> None:
+    model.X_fit_, model.targets_, model.key_weights_ = keys.X, keys.targets, keys.weights
+    model.key_of_, model.key_share_ = keys.key_of, keys.share
+    model.transformation_ = chosen.transformation
+    if chosen.transformation is not None:
+        bandwidth = 1.0 / np.linalg.norm(chosen.transformation, axis=2)
+    else:
+        bandwidth = np.asarray(chosen.bandwidth)
+    model.bandwidth_ = bandwidth[0] if len(bandwidth) == 1 else bandwidth
+    model.centre_, model.ridge_ = chosen.centre, chosen.ridge
+    heads = chosen.heads
+    model.head_weights_, model.sinks_, model.prior_ = heads.mixing, heads.sinks, heads.prior
+    model.prior_mix_ = heads.prior_mix
+    model.feature_importances_ = _importances(keys, bandwidth, heads.mixing)
+
+
+def recalled(model) -> Memory:
+    """The memory of a fitted model."""
+    keys = Keys(model.X_fit_, model.targets_, model.key_weights_, model.key_of_, model.key_share_)
+    with np.errstate(divide="ignore"):
+        heads = Heads(np.log(model.head_weights_), model.sinks_, model.prior_, model.prior_mix_)
+    is_linear = model.transformation_ is not None
+    bandwidth = Bandwidth(
+        kernel=model.kernel,
+        degree=getattr(model, "degree", 0),
+        bandwidth=None if is_linear else np.atleast_2d(model.bandwidth_),
+        transformation=model.transformation_,
+        centre=model.centre_,
+        heads=heads,
+        ridge=model.ridge_,
+        loss=np.nan,
+        gradient_norm=np.nan,
+        n_iter=0,
+        starts=np.empty(0),
+        converged=True,
+    )
+    return Memory(keys, bandwidth)
+
+
+def checked_queries(model, X) -> np.ndarray:
+    """X of a prediction, (n, p) float64."""
+    check_is_fitted(model)
+    return validate_data(model, X, dtype=np.float64, order="C", reset=False)
+
+
+def is_sparse(model) -> bool:
+    """Whether only some keys answer."""
+    return model.top_k is not None or model.tol > 0.0
+
+
+def answers(model, X, memory: Memory | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Answers for checked X (n, v), and bounds on their difference from those of all keys (n, v)."""
+    memory = recalled(model) if memory is None else memory
+    if is_sparse(model):
+        kept = kept_keys(memory, X, model.top_k, model.tol)
+        return _where_reached(model, kept.answers, kept.reached), kept.bound
+    full = memory.answers(X)
+    reached = memory.reached(X) if model.empty != "mean" else np.ones(len(X), dtype=bool)
+    return _where_reached(model, full, reached), np.zeros_like(full)
+
+
+def _where_reached(model, values, reached):
+    """Answers with rows out of reach of all keys as `empty` says; "mean" is what they have."""
+    if model.empty == "mean" or reached.all():
+        return values
+    if model.empty == "raise":
+        raise ValueError(
+            f"{np.count_nonzero(~reached)} rows of X have no training row within reach of the kernel"
+            f" {model.kernel!r}, the first is row {int(np.argmin(reached))}: use empty='mean' or 'nan', a larger"
+            " bandwidth, or a kernel that reaches all rows."
+        )
+    values[~reached] = np.nan
+    return values
+
+
+def attention_weights(model, X) -> sparse.csr_array:
+    """Weights of the training rows as they were given, (n, n_fit), for checked X."""
+    memory = recalled(model)
+    if is_sparse(model):
+        return memory.keys.expanded(kept_keys(memory, X, model.top_k, model.tol).weights)
+    with serial_blas():
+        parts = [memory.keys.expanded(sparse.csr_array(memory.weights(X[rows]))) for rows in memory.blocks(len(X))]
+    return sparse.csr_array(sparse.vstack(parts, format="csr"))
+
+
+def distributions(model, X) -> Iterator[tuple[slice, np.ndarray]]:
+    """Blocks of rows, and the weights of all training rows for them (b, n_fit), which sum to one.
+
+    The prior's share is the training rows' by their own weights. Rows that ``empty='nan'`` leaves without an answer
+    have weights nan.
+    """
+    memory = recalled(model)
+    keys = memory.keys
+    overall = np.where(keys.key_of >= 0, keys.share * keys.weights[keys.key_of], 0.0) / keys.weights.sum()
+    for rows in memory.blocks(len(X)):
+        with serial_blas():
+            if is_sparse(model):
+                kept: Kept = kept_keys(memory, X[rows], model.top_k, model.tol)
+                weights, reached = kept.weights.toarray(), kept.reached
+            else:
+                weights, reached = memory.weights(X[rows]), memory.reached(X[rows])
+        rest = np.maximum(1.0 - weights.sum(axis=1), 0.0)
+        spread = np.where(keys.key_of >= 0, weights[:, keys.key_of] * keys.share, 0.0)
+        yield rows, _where_reached(model, spread + rest[:, None] * overall, reached)
+
+
+def _importances(keys: Keys, bandwidth, head_weights) -> np.ndarray:
+    """Share of each feature in the mean squared distance of the keys, in bandwidths; mean over heads."""
+    mean = keys.weights @ keys.X / keys.weights.sum()
+    variance = keys.weights @ (keys.X - mean) ** 2 / keys.weights.sum()
+    parts = variance / bandwidth**2
+    total = parts.sum(axis=1, keepdims=True)
+    return head_weights @ (parts / np.where(total > 0.0, total, 1.0))
