@@ -7,12 +7,17 @@ The uncertainty of a row p of K probabilities, higher = more uncertain:
 ``ENTROPY``          −Σ_k p_k ln p_k, nats         0 ln 0 = 0
 ``LEAST_CONFIDENCE`` 1 − p₍₁₎                       the largest
 ==================== ============================= ===============
+
+Rows of the same numbers in another order are equally uncertain to the last bit, so that ties are ties: a sum of floats
+in the order of the columns would prefer some classes. Hence each −p ln p is rounded to a grid on which sums are exact.
 """
 
+import math
+
 import numpy as np
+from scipy.special import xlogy
 
 from sksoft.kernels.registry import kernel
-from sksoft.kernels.rowwise import entropy_rows
 
 MARGIN, ENTROPY, LEAST_CONFIDENCE = range(3)
 
@@ -20,11 +25,17 @@ MARGIN, ENTROPY, LEAST_CONFIDENCE = range(3)
 ROW_SUM_TOLERANCE = 1e-3
 
 
+def entropy_grid(n_classes: int) -> float:
+    """A power of two so small that rounding to it is rounding in ln K, and so large that 53 bits hold any sum."""
+    return 2.0 ** max(-52, math.ceil(math.log2(0.01 + 1.01 * math.log(n_classes))) - 53)
+
+
 def uncertainty(proba, kind: int) -> np.ndarray:
     """Uncertainty (n,) float64 of every row of `proba` (n, K >= 2); see the table above."""
     proba = np.asarray(proba, dtype=np.float64)
     if kind == ENTROPY:
-        return entropy_rows.reference(proba)
+        grid = entropy_grid(proba.shape[1])
+        return 0.0 - np.rint(xlogy(proba, proba) / grid).sum(axis=1) * grid
     if kind == LEAST_CONFIDENCE:
         return 1.0 - proba.max(axis=1)
     largest = np.partition(proba, proba.shape[1] - 2, axis=1)

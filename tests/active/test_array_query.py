@@ -50,6 +50,22 @@ def test_sorted_and_equal_scores_in_the_order_of_their_index(strategy, backend):
     np.testing.assert_array_equal(indices, np.lexsort((np.arange(200), -scores_of(proba, strategy)))[:100])
 
 
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("n_classes", [3, 10, 37])
+def test_rows_that_hold_the_same_numbers_in_another_order_are_equal(n_classes, strategy, backend):
+    # as the probabilities of a forest or of neighbours are: a sum in the order of the columns would prefer some classes
+    rng = np.random.default_rng(n_classes)
+    distinct = random_proba(6, n_classes)
+    proba = np.concatenate([rng.permuted(distinct, axis=1) for _ in range(30)])
+    with config_context(backend=backend):
+        indices, scores = query_uncertain(proba, 180, strategy=strategy, return_scores=True)
+    for group in range(6):
+        of_group = indices[indices % 6 == group]
+        np.testing.assert_array_equal(of_group, np.arange(group, 180, 6))
+        assert len(set(scores[indices % 6 == group])) == 1
+
+
 def scores_of(proba, strategy):
     """Scores of equal rows are equal bits here: those of the first of them."""
     scores = np.array([exact(strategy, row) for row in proba[:40]])

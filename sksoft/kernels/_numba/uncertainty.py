@@ -18,9 +18,9 @@ import numpy as np
 
 from sksoft.kernels import uncertainty
 from sksoft.kernels._numba._jit import REASSOCIATE, jit
-from sksoft.kernels._numba.exp import SMALLEST_NORMAL, log, ordered, unordered
+from sksoft.kernels._numba.exp import MAGIC, SMALLEST_NORMAL, fma, log, ordered, unordered
 from sksoft.kernels._numba.run import over_rows
-from sksoft.kernels.uncertainty import ENTROPY, MARGIN, ROW_SUM_TOLERANCE
+from sksoft.kernels.uncertainty import ENTROPY, MARGIN, ROW_SUM_TOLERANCE, entropy_grid
 
 # For rounding, in the first bound.
 SLACK = 1e-9
@@ -32,7 +32,8 @@ LARGEST_SUM, SUM_SLACK = 1.0 + ROW_SUM_TOLERANCE, 2.5 * ROW_SUM_TOLERANCE
 @uncertainty.most_uncertain_rows.implement("numba")
 def most_uncertain_rows(proba, *, n_rows, kind):
     start, rows, scores = 0, [], []
-    for block_rows, block_scores, invalid, height in over_rows(_block, (proba,), (n_rows, kind), ()):
+    grid = entropy_grid(proba.shape[1])
+    for block_rows, block_scores, invalid, height in over_rows(_block, (proba,), (n_rows, kind, grid), ()):
         if invalid >= 0:
             return np.empty(0, dtype=np.intp), np.empty(0), start + invalid
         rows.append(block_rows + start)
@@ -44,7 +45,7 @@ def most_uncertain_rows(proba, *, n_rows, kind):
 
 
 @jit
-def _block(proba, n_rows, kind):
+def _block(proba, n_rows, kind, grid):
     """The most uncertain rows of one block, in the order of a heap; its first invalid row or −1; its height."""
     n, n_classes = proba.shape
     capacity = min(n, n_rows)
@@ -62,7 +63,7 @@ def _block(proba, n_rows, kind):
             bound = log_k + (log_k - 1.0) * (total - 1.0) + n_classes * (n_classes * cubes / 6.0 - squares / 2.0)
             if size == capacity and (largest > limit or bound + SLACK < scores[0]):
                 continue
-            score = _entropy(row)
+            score = _entropy(row, grid)
         else:
             score = 1.0 - largest
         if size < capacity:
@@ -124,12 +125,14 @@ def _margin(row):
 
 
 @jit(fastmath=REASSOCIATE)
-def _entropy(row):
-    total = 0.0
+def _entropy(row, grid):
+    """Rounded to the grid by adding so many of it that a float counts no finer; integers count what that leaves."""
+    shift, steps = MAGIC * grid, np.int64(0)
+    none = np.float64(shift).view(np.int64)
     for k in range(row.size):
         p = np.float64(row[k])
-        total -= p * log(p if p > SMALLEST_NORMAL else SMALLEST_NORMAL)
-    return total
+        steps += np.float64(fma(p, log(p if p > SMALLEST_NORMAL else SMALLEST_NORMAL), shift)).view(np.int64) - none
+    return -np.float64(steps) * grid
 
 
 @jit
