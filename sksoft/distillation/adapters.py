@@ -72,38 +72,42 @@ class Teaching:
     def __call__(self, rows: TransferRows, temperature: float, alpha: float) -> Taught:
         if alpha == 0.0:
             rows, temperature = rows.with_labels(), 1.0
-        steps, student = _split(self.student)
-        before, rows = _fit_steps(steps, rows)
-        adapter: dict = {"name": self.name, "exact": True, "why": "labels alone"}
-        fitted = self._fit(student, rows, temperature, alpha, adapter)
+        adapter: dict = {"name": self.name}
+        fitted = self._fit(self.student, rows, temperature, alpha, adapter)
         codes = _own_codes(self.name, fitted, rows.classes)
         power = temperature if self.name not in TWO_TERMS and alpha == 1.0 else 1.0
-        if steps:
-            fitted = Pipeline([*before, (self.student.steps[-1][0], fitted)])
         return Taught(fitted, codes, power, adapter)
 
     def _fit(self, student, rows: TransferRows, temperature: float, alpha: float, adapter: dict):
-        """The fitted last step; what is to be said of it goes to `adapter`."""
-        if self.name == logit_regression.NAME:
-            adapter.update(exact=False, why="squared errors of logits in the place of the loss")
-            return logit_regression.fit(student, rows, temperature, alpha)
-        if self.name == sampled_labels.NAME:
-            if alpha > 0.0:
-                adapter.update(exact=False, why=f"{self.n_draws} drawn labels a row stand for its distribution")
-            return sampled_labels.fit(student, rows, temperature, alpha, self.n_draws, self.seed)
-        if alpha == 0.0:
-            if self.name == boosted_targets.NAME:
-                return boosted_targets.fit_labels(student, rows)
-            return clone(student).fit(rows.X, rows.labels(), sample_weight=rows.weights)
+        """The fitted student, of a pipeline step by step; what is to be said of it goes to `adapter`."""
+        if not isinstance(student, Pipeline):
+            fitted, said = self._fit_last(student, rows, temperature, alpha)
+            adapter.update(said)
+            if alpha == 0.0 and adapter["exact"]:
+                adapter["why"] = "labels alone"
+            return fitted
+        before, rows = _fit_steps(student.steps[:-1], rows)
+        name, last = student.steps[-1]
+        return clone(student).set_params(steps=[*before, (name, self._fit(last, rows, temperature, alpha, adapter))])
+
+    def _fit_last(self, student, rows: TransferRows, temperature: float, alpha: float) -> tuple[Any, dict]:
         if self.name == soft_targets.NAME:
-            adapter["exact"], adapter["why"] = soft_targets.exactness(student)
-            return soft_targets.fit(student, rows, temperature, alpha)
-        if self.name == boosted_targets.NAME:
-            adapter["why"] = "both terms are in the objective, each at its own temperature"
-            return boosted_targets.fit(student, rows, temperature, alpha)
-        fitted, adapter["left_out"] = repeated_rows.fit(student, rows, temperature, alpha)
-        adapter["exact"], adapter["why"] = repeated_rows.exactness(fitted, rows, temperature, alpha)
-        return fitted
+            fitted = soft_targets.fit(student, rows, temperature, alpha)
+            exact, why = soft_targets.exactness(student)
+        elif self.name == boosted_targets.NAME:
+            fitted = boosted_targets.fit(student, rows, temperature, alpha)
+            exact, why = True, "both terms are in the objective, each at its own temperature"
+        elif self.name == logit_regression.NAME:
+            fitted = logit_regression.fit(student, rows, temperature, alpha)
+            exact, why = False, "squared errors of logits in the place of the loss"
+        elif self.name == repeated_rows.NAME:
+            fitted, left_out = repeated_rows.fit(student, rows, temperature, alpha)
+            exact, why = repeated_rows.exactness(fitted, rows, temperature, alpha)
+            return fitted, {"exact": exact, "why": why, "left_out": left_out}
+        else:
+            fitted = sampled_labels.fit(student, rows, temperature, alpha, self.n_draws, self.seed)
+            exact, why = sampled_labels.exactness(rows, alpha, self.n_draws)
+        return fitted, {"exact": exact, "why": why}
 
 
 def adapter_name(adapter: str, student) -> str:
@@ -114,7 +118,7 @@ def adapter_name(adapter: str, student) -> str:
     ValueError
         If none suits the student, or the one that was asked for does not.
     """
-    last = _split(student)[1]
+    last = _last(student)
     suiting = [name for name, suits in ADAPTERS.items() if suits(last)]
     if not suiting:
         raise ValueError(f"The 'student' parameter must be a classifier or a regressor. Got {student!r} instead.")
@@ -144,22 +148,30 @@ def log_probabilities(taught: Taught, X, n_classes: int) -> np.ndarray:
     return rowwise.log_softmax_rows(own * taught.power)
 
 
-def _split(student) -> tuple[list, Any]:
-    """The steps before the last of a pipeline, and the last; of anything else, none and itself."""
-    return (student.steps[:-1], student.steps[-1][1]) if isinstance(student, Pipeline) else ([], student)
+def _last(student):
+    """The last step of a pipeline, and of one in it; anything else itself."""
+    return _last(student.steps[-1][1]) if isinstance(student, Pipeline) else student
 
 
 def _fit_steps(steps: list, rows: TransferRows) -> tuple[list, TransferRows]:
-    """Fitted clones of the steps, and the rows behind them."""
+    """Fitted clones of the steps, and the rows behind them.
+
+    A step that transforms the rows it is fitted to in its own way does so, as ``TargetEncoder``, which keeps the label
+    of a row from that row.
+    """
     fitted: list = []
     X, y = rows.X, rows.labels()
     for name, step in steps:
         if step is None or step == "passthrough":
             fitted.append((name, "passthrough"))
             continue
+        step = clone(step)
         weights = {"sample_weight": rows.weights} if has_fit_parameter(step, "sample_weight") else {}
-        fitted.append((name, clone(step).fit(X, y, **weights)))
-        X = fitted[-1][1].transform(X)
+        fitted.append((name, step))
+        if hasattr(step, "fit_transform"):
+            X = step.fit_transform(X, y, **weights)
+        else:
+            X = step.fit(X, y, **weights).transform(X)
     return fitted, rows.with_features(X)
 
 

@@ -28,15 +28,26 @@ def suits(student) -> bool:
 
 
 def fit(student, rows: TransferRows, temperature: float, alpha: float):
-    """A fitted clone, whose classes are codes."""
+    """A fitted clone, whose classes are codes: at α = 0 with the objective of its own.
+
+    Raises
+    ------
+    ValueError
+        If a class has neither a label nor a row without one that the teacher holds for it: XGBoost counts classes by
+        its labels.
+    """
+    codes = rows.nearest_codes()
+    missing = np.setdiff1d(np.arange(rows.n_classes), codes)
+    if missing.size:
+        raise ValueError(
+            f"{type(student).__name__} needs a row of each class in each fit. The rows, or those of a fold, lack the"
+            f" classes {rows.classes[missing].tolist()}: pass other folds as 'cv'."
+        )
+    if alpha == 0.0:
+        return clone(student).fit(rows.X, codes, sample_weight=rows.weights)
     objective = TwoTermObjective(rows, temperature, alpha)
-    fitted = clone(student).set_params(objective=objective).fit(rows.X, rows.nearest_codes())
+    fitted = clone(student).set_params(objective=objective).fit(rows.X, codes)
     return fitted.set_params(objective="binary:logistic" if rows.n_classes == 2 else "multi:softprob")
-
-
-def fit_labels(student, rows: TransferRows):
-    """A clone fitted to the labels of all rows alone."""
-    return clone(student).fit(rows.X, rows.codes, sample_weight=rows.weights)
 
 
 class TwoTermObjective:

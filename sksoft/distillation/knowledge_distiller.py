@@ -90,8 +90,10 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     temperature_, alpha_ : float
         What the student was taught with; T = 1 where α = 0.
     adapter_ : dict
-        ``name``; ``exact``, whether the student's loss is the one above, and ``why``; with repeated rows ``left_out``,
-        the share of the weight in shares of less than 1e-6.
+        ``name``; ``exact``, whether labels and teacher reach the student as they are in the loss above, not drawn,
+        weighted otherwise or at another temperature, and ``why``; with repeated rows ``left_out``, the share of the
+        weight in shares of less than 1e-6. A student with probabilities is taken at its word that it minimises the
+        log-loss: of a tree of Gini impurities it is the targets that are exact.
     power_ : float
         Predictions are the student's probabilities to this power, normalised. It is 1 but for a student of one
         temperature that was taught with T ≠ 1 and α = 1, where it is T.

@@ -37,6 +37,6 @@ def fit(student, rows: TransferRows, temperature: float, alpha: float):
     if (weights != weights[0]).any():
         raise ValueError(
             f"The 'student' parameter must be a regressor whose fit takes sample_weight where rows weigh different"
-            f" amounts. Got {student!r} instead."
+            f" amounts, as rows without labels do at alpha < 1. Got {student!r} instead."
         )
     return fitted.fit(rows.X, logits)

@@ -35,7 +35,9 @@ def suits(student) -> bool:
 
 
 def fit(student, rows: TransferRows, temperature: float, alpha: float):
-    """A clone fitted to the copies, and the share of the weight that was left out."""
+    """A clone fitted to the copies, and the share of the weight that was left out; at α = 0 to the rows as they are."""
+    if alpha == 0.0:
+        return clone(student).fit(rows.X, rows.labels(), sample_weight=rows.weights), 0.0
     targets, weights = rows.blended(temperature, alpha)
     small = targets < PRUNED
     lost = float(weights @ np.where(small, targets, 0.0).sum(axis=1) / weights.sum())
@@ -48,6 +50,10 @@ def fit(student, rows: TransferRows, temperature: float, alpha: float):
 
 def exactness(fitted, rows: TransferRows, temperature: float, alpha: float) -> tuple[bool, str]:
     """Whether the copies say what the loss of :mod:`sksoft.distillation.transfer_rows` says, and why."""
+    if not hasattr(fitted, "predict_proba"):
+        return False, "the student gives no probabilities: its own loss is in the place of the log-loss"
+    if getattr(fitted, "class_weight", None) is not None:
+        return False, "class_weight changes the weights of the copies"
     if temperature == 1.0:
         return True, "at T = 1 both terms are one, and weighted copies say it"
     if alpha < 1.0:

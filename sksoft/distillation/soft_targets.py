@@ -55,6 +55,8 @@ def fit(student, rows: TransferRows, temperature: float, alpha: float):
     -------
     fitted : the student, with coefficients of the features alone
     """
+    if alpha == 0.0:
+        return clone(student).fit(rows.X, rows.labels(), sample_weight=rows.weights)
     if temperature == 1.0:
         targets, weights = rows.blended(1.0, alpha)
         fitted = clone(student).set_params(classes=rows.classes)

@@ -91,3 +91,11 @@ def test_xgboost_is_a_student_like_any_other(n_classes):
     assert not callable(distiller.student_.objective)
     auto = KnowledgeDistiller(None, student, cv=3).fit(X[keep], names[keep], teacher_scores=scores)
     assert len(auto.cv_results_["alpha"]) == 10
+
+
+def test_a_fold_without_a_class_is_named():
+    xgboost = pytest.importorskip("xgboost", reason="xgboost is not installed")
+    student = xgboost.XGBClassifier(n_estimators=2, n_jobs=1)
+    for alpha in (0.0, 0.5):
+        with pytest.raises(ValueError, match=r"XGBClassifier.* row of each class.* lack the classes \[0\]"):
+            Teaching(student, "custom_objective", 10, 0)(rows_of(X, Y, 3).chosen(np.arange(50, 150)), 2.0, alpha)

@@ -171,7 +171,7 @@ def test_auto_keeps_labels_alone_unless_the_gain_is_more_than_its_standard_error
         (make_pipeline(StandardScaler(), SoftmaxRegression()), "soft_targets", True),
         (DecisionTreeClassifier(max_depth=3, random_state=0), "repeated_rows", True),
         (make_pipeline(StandardScaler(), GaussianNB()), "repeated_rows", True),
-        (LinearSVC(), "repeated_rows", True),
+        (LinearSVC(), "repeated_rows", False),
         (Ridge(), "logit_regression", False),
         (make_pipeline(StandardScaler(), Ridge()), "logit_regression", False),
         (KNeighborsClassifier(10), "label_sampling", False),
