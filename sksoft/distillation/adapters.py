@@ -23,7 +23,7 @@ from sklearn.utils.validation import has_fit_parameter
 from sksoft.distillation import boosted_targets, logit_regression, repeated_rows, sampled_labels, soft_targets
 from sksoft.distillation.transfer_rows import TransferRows
 from sksoft.kernels import rowwise
-from sksoft.metrics.classifier_scores import class_scores
+from sksoft.metrics.classifier_scores import by_class, class_scores
 from sksoft.metrics.labels import encode_labels
 from sksoft.metrics.logits import log_proba
 
@@ -140,8 +140,7 @@ def log_probabilities(taught: Taught, X, n_classes: int) -> np.ndarray:
     elif hasattr(student, "predict_proba"):
         own = log_proba(student.predict_proba(X))
     else:
-        scores = class_scores(student, X)
-        own = scores if scores.ndim == 2 else np.column_stack([np.zeros(len(scores)), scores])
+        own = by_class(class_scores(student, X))
     if len(taught.columns) < n_classes or (np.diff(taught.columns) != 1).any():
         found, own = own, np.full((len(own), n_classes), log_proba(0.0))
         own[:, taught.columns] = found

@@ -218,7 +218,9 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             Rows without labels, of weight one, on which the student learns from the teacher alone.
         teacher_scores : array-like of shape (n + m, K), default=None
             What `input` says of the rows of X, then of those of `X_unlabeled`, by the sorted labels; with
-            ``teacher=None``. They are taken as being of rows that the teacher has not seen.
+            ``teacher=None``. They are taken as being of rows that the teacher has not seen. Of two classes also
+            (n + m,), logits or probabilities of the second. A logit of −inf is no probability at any temperature;
+            probabilities and shares of votes below 2.2e-16 count as that before they are softened.
         **params : dict
             Metadata for the teacher's ``fit`` and the splitter, by scikit-learn's routing.
 
@@ -470,12 +472,18 @@ def _check_unlabelled(X, X_unlabeled) -> None:
         return
     if _n_rows(X_unlabeled) == 0:
         raise ValueError("The 'X_unlabeled' parameter must hold rows, or be None. Got 0 rows instead.")
-    widths = [np.shape(part)[1:] for part in (X, X_unlabeled) if hasattr(part, "shape")]
-    if len(widths) == 2 and widths[0] != widths[1]:
-        raise ValueError(
-            f"The 'X_unlabeled' parameter must have the features of X, {widths[0][0]}. Got shape"
-            f" {X_unlabeled.shape} instead."
+    # a list is a table only beside one: alone it may hold texts or their words
+    if any(len(getattr(part, "shape", ())) == 2 for part in (X, X_unlabeled)):
+        own, width = (np.shape(part)[1:] if hasattr(part, "shape") else np.shape(part[0]) for part in (X, X_unlabeled))
+        if width != own:
+            raise ValueError(
+                f"The 'X_unlabeled' parameter must have the features of X, shape {own} a row. Got {width} instead."
+            )
+    if hasattr(X, "columns") and hasattr(X_unlabeled, "columns") and set(X.columns) != set(X_unlabeled.columns):
+        more, fewer = (
+            sorted(set(a.columns) - set(b.columns), key=str) for a, b in ((X_unlabeled, X), (X, X_unlabeled))
         )
+        raise ValueError(f"The 'X_unlabeled' parameter must have the columns of X. Got {more} beside, and no {fewer}.")
 
 
 def _n_rows(X) -> int:

@@ -20,7 +20,7 @@ from sklearn.utils.validation import has_fit_parameter
 from sksoft._validation import take_rows
 from sksoft.distillation.transfer_rows import TransferRows
 from sksoft.kernels import rowwise
-from sksoft.metrics.classifier_scores import class_scores
+from sksoft.metrics.classifier_scores import by_class, class_scores
 
 NAME = "repeated_rows"
 PRUNED = 1e-6
@@ -70,8 +70,6 @@ def _is_linear_softmax(fitted, rows: TransferRows) -> bool:
     if getattr(fitted, "l1_ratio", None) or getattr(fitted, "penalty", None) in ("l1", "elasticnet"):
         return False
     X = take_rows(rows.X, np.arange(min(ROWS_LOOKED_AT, len(rows.codes))))
-    scores = class_scores(fitted, X)
-    if scores.ndim == 1:
-        scores = np.column_stack([np.zeros(len(scores)), scores])
+    scores = by_class(class_scores(fitted, X))
     proba = fitted.predict_proba(X)
     return proba.shape == scores.shape and bool(np.abs(proba - rowwise.softmax_rows(scores)).max() < SAME)

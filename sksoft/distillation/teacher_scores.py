@@ -17,14 +17,14 @@ from sklearn.utils import check_array
 from sklearn.utils.parallel import Parallel, delayed
 
 from sksoft._validation import check_method_params, take_rows
-from sksoft.metrics.classifier_scores import class_scores
+from sksoft.metrics.classifier_scores import by_class, class_scores
 from sksoft.metrics.labels import encode_labels
 from sksoft.metrics.logits import log_proba
 from sksoft.metrics.predictions import ROW_SUM_TOLERANCE
 
 INPUTS = ("logits", "proba", "counts")
-# What a score of minus infinity is below the highest of its row: probabilities of it are just positive.
-LEAST = -700.0
+# What a score of minus infinity is below the highest of its row: at T = 1e4, the highest, e^-700.
+LEAST = -7e6
 
 
 class TeacherWarning(UserWarning):
@@ -67,8 +67,7 @@ def teacher_logits(teacher, X, classes: np.ndarray) -> np.ndarray:
     Logarithms of its probabilities, those below 2.2e-16 counted as that; of a teacher without any, its scores.
     """
     scores = log_proba(teacher.predict_proba(X)) if hasattr(teacher, "predict_proba") else class_scores(teacher, X)
-    if scores.ndim == 1:  # two classes: the score of the second
-        scores = np.column_stack([np.zeros(len(scores)), scores])
+    scores = by_class(scores)
     if scores.shape[1] != len(classes):
         raise ValueError(
             f"The 'teacher' parameter must give one score for each of {len(classes)} classes. Got shape {scores.shape}"
@@ -125,7 +124,13 @@ def out_of_fold(teacher, X, y, X_unlabelled, classes: np.ndarray, folds, fit_par
 
 def given(scores, input: str, n_rows: int, kept: np.ndarray, n_unlabelled: int, classes, n_folds: int) -> TeacherScores:
     """Scores that the user has: those of the n rows with labels, then those of the rows without."""
-    scores = check_array(scores, dtype=np.float64, input_name="teacher_scores", ensure_all_finite=False)
+    _check_columns(scores, classes)
+    scores = check_array(
+        scores, dtype=np.float64, input_name="teacher_scores", ensure_all_finite=False, ensure_2d=False, allow_nd=True
+    )
+    if len(classes) == 2 and scores.shape[1:] in ((), (1,)) and input != "counts":  # of the second class
+        scores = scores.ravel()
+        scores = np.column_stack([1.0 - scores, scores]) if input == "proba" else by_class(scores)
     expected = (n_rows + n_unlabelled, len(classes))
     if scores.shape != expected:
         rows = "rows of X, then those of X_unlabeled" if n_unlabelled else "rows of X"
@@ -141,6 +146,16 @@ def given(scores, input: str, n_rows: int, kept: np.ndarray, n_unlabelled: int, 
     logits = _AS_LOGITS[input](scores, numbers)
     labelled, without = logits[: len(kept)], logits[len(kept) :]
     return TeacherScores(None, labelled, without, [(labelled, without)] * n_folds)
+
+
+def _check_columns(scores, classes: np.ndarray) -> None:
+    """Refuse a frame whose columns are the classes in another order."""
+    names = list(getattr(scores, "columns", ()))
+    if set(names) == set(classes.tolist()) and names != classes.tolist():
+        raise ValueError(
+            f"The 'teacher_scores' parameter must have columns in the order of the classes, {classes.tolist()}. Got"
+            f" {names} instead."
+        )
 
 
 def check_same_classes(teacher, classes: np.ndarray) -> None:

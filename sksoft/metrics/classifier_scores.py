@@ -38,6 +38,11 @@ def class_scores(estimator, X) -> np.ndarray:
     return log_proba(estimator.predict_proba(X))
 
 
+def by_class(scores: np.ndarray) -> np.ndarray:
+    """Scores (n, K): of one score a row, that of the second of two classes, (0, z)."""
+    return np.column_stack([np.zeros(len(scores)), scores]) if scores.ndim == 1 else scores
+
+
 def _one_per_class(estimator, scores, source: str) -> np.ndarray:
     """Scores (n,) of two classes or (n, K), and nothing else."""
     scores = np.asarray(scores, dtype=np.float64)

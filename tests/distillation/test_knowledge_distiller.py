@@ -339,8 +339,26 @@ BAD = [
         {"teacher_scores": 0 * SCORES},
         "at least one in each row",
     ),
-    ({}, {"X_unlabeled": X[:, :2]}, "'X_unlabeled' parameter must have the features of X, 4"),
+    (
+        {},
+        {"X_unlabeled": X[:, :2]},
+        "'X_unlabeled' parameter must have the features of X, shape \\(4,\\) a row. Got \\(2,\\)",
+    ),
     ({}, {"X_unlabeled": X[:0]}, "'X_unlabeled' parameter must hold rows"),
+    (
+        {},
+        {"X_unlabeled": X[:, :2].tolist()},
+        "'X_unlabeled' parameter must have the features of X, shape \\(4,\\) a row. Got \\(2,\\)",
+    ),
+    (
+        {"teacher": None},
+        {
+            "X": pd.DataFrame(X, columns=list("abcd")),
+            "X_unlabeled": pd.DataFrame(X, columns=list("abce")),
+            "teacher_scores": np.tile(SCORES, (2, 1)),
+        },
+        r"'X_unlabeled' parameter must have the columns of X. Got \['e'\] beside, and no \['d'\]",
+    ),
     ({"student": StandardScaler()}, {}, "student"),
 ]
 
