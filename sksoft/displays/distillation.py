@@ -1,5 +1,6 @@
 """What a teacher says of one row at several temperatures, and what its student says."""
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from sksoft._validation import take_rows
 from sksoft.displays.axes import one_axes, plain_legend, plain_title, shown
 from sksoft.displays.predictions import predicted
 from sksoft.metrics.logits import log_proba
+from sksoft.metrics.predictions import check_probabilities
 
 TEMPERATURES = (1.0, 2.0, 4.0)
 
@@ -63,7 +65,7 @@ class DistillationDisplay:
         estimator : KnowledgeDistiller
             Fitted, with a teacher.
         X : array, DataFrame or sparse matrix of n rows
-        row : int, default=0
+        row : int in [0, n), default=0
             Number of the row.
         temperatures : sequence of floats in (0, inf), default=(1.0, 2.0, 4.0)
         ax : matplotlib Axes, optional
@@ -75,6 +77,9 @@ class DistillationDisplay:
         """
         if not hasattr(estimator, "predict_teacher_proba"):
             raise TypeError(f"The 'estimator' parameter must be a KnowledgeDistiller. Got {estimator!r} instead.")
+        n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+        if not (isinstance(row, Integral) and 0 <= row < n_rows):
+            raise ValueError(f"The 'row' parameter must be an integer in [0, {n_rows}). Got {row!r} instead.")
         one = take_rows(X, np.array([row]))
         return cls.from_predictions(
             estimator.predict_teacher_proba(one)[0],
@@ -108,10 +113,17 @@ class DistillationDisplay:
                 "The 'teacher_proba' and 'student_proba' parameters must be of one row and the same classes. Got shapes"
                 f" {teacher.shape} and {student.shape} instead."
             )
-        if not all(0.0 < temperature < np.inf for temperature in temperatures):
-            raise ValueError(f"The 'temperatures' parameter must hold floats in (0, inf). Got {temperatures} instead.")
+        check_probabilities(teacher[None])
+        check_probabilities(student[None])
+        of_T = np.asarray(temperatures)
+        if of_T.ndim != 1 or not of_T.size or of_T.dtype.kind not in "iuf" or not ((of_T > 0) & (of_T < np.inf)).all():
+            raise ValueError(
+                f"The 'temperatures' parameter must hold floats in (0, inf). Got {temperatures!r} instead."
+            )
         classes = np.arange(len(teacher)) if classes is None else classes
-        softened = log_proba(teacher) / np.asarray(temperatures, dtype=np.float64)[:, None]
+        if len(classes) != len(teacher):
+            raise ValueError(f"The 'classes' parameter must hold {len(teacher)} names. Got {len(classes)} instead.")
+        softened = log_proba(teacher) / of_T[:, None]
         softened = np.exp(softened - softened.max(axis=1, keepdims=True))
         return cls(softened / softened.sum(axis=1, keepdims=True), student, temperatures, classes).plot(ax=ax)
 
@@ -135,7 +147,9 @@ class DistillationDisplay:
         for shade, proba in zip(np.linspace(1.0, 0.35, len(self.temperatures)), self.teacher_proba):
             (line,) = ax.plot(places, proba[order], "o-", color="C0", alpha=shade, markersize=4)
             self.teacher_lines_.append(line)
-        (self.student_line_,) = ax.plot(places, self.student_proba[order], "s--", color="C1", markersize=4)
+        (self.student_line_,) = ax.plot(
+            places, np.exp(log_proba(self.student_proba[order])), "s--", color="C1", markersize=4
+        )
         ax.set_yscale("log")
         ax.set_xticks(places)
         names = [shown(self.classes[place]) for place in order]

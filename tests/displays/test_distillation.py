@@ -49,15 +49,28 @@ def test_draws_where_it_is_told_and_names_are_text():
     assert [text.get_text() for text in ax.get_xticklabels()] == ["$a", "b$"]
 
 
-def test_a_teacher_that_is_certain_has_a_logarithm():
-    display = DistillationDisplay.from_predictions([1.0, 0.0], [0.8, 0.2])
+def test_what_is_certain_has_a_logarithm():
+    display = DistillationDisplay.from_predictions([1.0, 0.0], [0.0, 1.0])
     assert (display.teacher_proba > 0).all()
+    assert (display.student_line_.get_ydata() > 0).all()
+    assert display.student_proba.tolist() == [0.0, 1.0]
 
 
 def test_bad_input_is_named(distiller):
     with pytest.raises(ValueError, match="'teacher_proba' and 'student_proba'"):
         DistillationDisplay.from_predictions([0.9, 0.1], [0.8, 0.1, 0.1])
-    with pytest.raises(ValueError, match="'temperatures' parameter"):
-        DistillationDisplay.from_predictions([0.9, 0.1], [0.8, 0.2], temperatures=[0.0])
+    for temperatures in ([0.0], [np.nan], [], 2.0, ["hot"]):
+        with pytest.raises(ValueError, match="'temperatures' parameter"):
+            DistillationDisplay.from_predictions([0.9, 0.1], [0.8, 0.2], temperatures=temperatures)
+    for proba in ([1.1, -0.1], [np.nan, 1.0], [0.9, 0.9]):
+        with pytest.raises(ValueError, match="row 0"):
+            DistillationDisplay.from_predictions([0.9, 0.1], proba)
+        with pytest.raises(ValueError, match="row 0"):
+            DistillationDisplay.from_predictions(proba, [0.9, 0.1])
+    with pytest.raises(ValueError, match="'classes' parameter must hold 2 names. Got 1 instead"):
+        DistillationDisplay.from_predictions([0.9, 0.1], [0.8, 0.2], classes=["a"])
+    for row in (150, -1, 0.5):
+        with pytest.raises(ValueError, match=r"'row' parameter must be an integer in \[0, 150\)"):
+            DistillationDisplay.from_estimator(distiller, X, row=row)
     with pytest.raises(TypeError, match="'estimator' parameter must be a KnowledgeDistiller"):
         DistillationDisplay.from_estimator(GaussianNB(), X)
