@@ -27,7 +27,7 @@ from sksoft.distillation import teacher_scores as scoring
 from sksoft.distillation.adapters import ADAPTERS, Taught, Teaching, adapter_name, log_probabilities
 from sksoft.distillation.choice import candidates, choose
 from sksoft.distillation.teacher_scores import INPUTS, TeacherScores, TeacherWarning
-from sksoft.distillation.transfer_rows import TransferRows
+from sksoft.distillation.transfer_rows import TransferRows, check_unlabelled, n_rows
 from sksoft.kernels import rowwise
 from sksoft.metrics.folds import CV_CONSTRAINTS, splits
 from sksoft.metrics.labels import encode_labels, sorted_labels
@@ -243,7 +243,7 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         name = adapter_name(self.adapter, self.student)
         routed = self._routed(None if sample_weight is None else weights, params)
         folds = _folds(self.cv, X, y, kept, rows, routed.splitter.split)
-        _check_unlabelled(X, X_unlabeled)
+        check_unlabelled(X, X_unlabeled)
         scores = self._scores(X, y, kept, folds, X_unlabeled, teacher_scores, rows.classes, routed.teacher.fit)
         teacher_temperature = self._teacher_temperature(scores, rows)
         scores = scores.divided_by(teacher_temperature)
@@ -295,7 +295,7 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 f"Either the 'teacher' parameter or 'teacher_scores' in fit must be given, the other None. Got {both}."
             )
         if self.teacher is None:
-            m = 0 if X_unlabeled is None else _n_rows(X_unlabeled)
+            m = 0 if X_unlabeled is None else n_rows(X_unlabeled)
             return scoring.given(teacher_scores, self.input, len(y), kept, m, classes, len(folds))
         if isinstance(self.teacher, FrozenEstimator):
             check_is_fitted(self.teacher)
@@ -465,29 +465,6 @@ def _folds(cv, X, y, kept, rows: TransferRows, split_params: dict) -> list:
             f"The 'cv' parameter must hold out every row once. It holds out row {kept[at]} {times[at]} times."
         )
     return folds
-
-
-def _check_unlabelled(X, X_unlabeled) -> None:
-    if X_unlabeled is None:
-        return
-    if _n_rows(X_unlabeled) == 0:
-        raise ValueError("The 'X_unlabeled' parameter must hold rows, or be None. Got 0 rows instead.")
-    # a list is a table only beside one: alone it may hold texts or their words
-    if any(len(getattr(part, "shape", ())) == 2 for part in (X, X_unlabeled)):
-        own, width = (np.shape(part)[1:] if hasattr(part, "shape") else np.shape(part[0]) for part in (X, X_unlabeled))
-        if width != own:
-            raise ValueError(
-                f"The 'X_unlabeled' parameter must have the features of X, shape {own} a row. Got {width} instead."
-            )
-    if hasattr(X, "columns") and hasattr(X_unlabeled, "columns") and set(X.columns) != set(X_unlabeled.columns):
-        more, fewer = (
-            sorted(set(a.columns) - set(b.columns), key=str) for a, b in ((X_unlabeled, X), (X, X_unlabeled))
-        )
-        raise ValueError(f"The 'X_unlabeled' parameter must have the columns of X. Got {more} beside, and no {fewer}.")
-
-
-def _n_rows(X) -> int:
-    return X.shape[0] if hasattr(X, "shape") else len(X)
 
 
 def _weight_parameter(teacher) -> str | None:

@@ -113,3 +113,28 @@ def stacked(first, second):
     if hasattr(first, "vstack") and type(first) is type(second):  # polars
         return first.vstack(second)
     return np.concatenate([np.asarray(first), np.asarray(second)])
+
+
+def check_unlabelled(X, X_unlabeled) -> None:
+    """Refuse rows without labels that are of another kind than those with them."""
+    if X_unlabeled is None:
+        return
+    if n_rows(X_unlabeled) == 0:
+        raise ValueError("The 'X_unlabeled' parameter must hold rows, or be None. Got 0 rows instead.")
+    # a list is a table only beside one: alone it may hold texts or their words
+    if any(len(getattr(part, "shape", ())) == 2 for part in (X, X_unlabeled)):
+        own, width = (np.shape(part)[1:] if hasattr(part, "shape") else np.shape(part[0]) for part in (X, X_unlabeled))
+        if width != own:
+            raise ValueError(
+                f"The 'X_unlabeled' parameter must have the features of X, shape {own} a row. Got {width} instead."
+            )
+    if hasattr(X, "columns") and hasattr(X_unlabeled, "columns") and set(X.columns) != set(X_unlabeled.columns):
+        more, fewer = (
+            sorted(set(a.columns) - set(b.columns), key=str) for a, b in ((X_unlabeled, X), (X, X_unlabeled))
+        )
+        raise ValueError(f"The 'X_unlabeled' parameter must have the columns of X. Got {more} beside, and no {fewer}.")
+
+
+def n_rows(X) -> int:
+    """How many rows there are in an array, DataFrame, sparse matrix or list."""
+    return X.shape[0] if hasattr(X, "shape") else len(X)
