@@ -78,7 +78,7 @@ class DistillationDisplay:
         if not hasattr(estimator, "predict_teacher_proba"):
             raise TypeError(f"The 'estimator' parameter must be a KnowledgeDistiller. Got {estimator!r} instead.")
         n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
-        if not (isinstance(row, Integral) and 0 <= row < n_rows):
+        if not (isinstance(row, Integral) and 0 <= int(row) < n_rows):
             raise ValueError(f"The 'row' parameter must be an integer in [0, {n_rows}). Got {row!r} instead.")
         one = take_rows(X, np.array([row]))
         return cls.from_predictions(

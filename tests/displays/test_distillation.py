@@ -67,7 +67,7 @@ def test_bad_input_is_named(distiller):
             DistillationDisplay.from_predictions([0.9, 0.1], proba)
         with pytest.raises(ValueError, match="row 0"):
             DistillationDisplay.from_predictions(proba, [0.9, 0.1])
-    with pytest.raises(ValueError, match="'classes' parameter must hold 2 names. Got 1 instead"):
+    with pytest.raises(ValueError, match=r"'classes' parameter must hold 2 names. Got 1 instead"):
         DistillationDisplay.from_predictions([0.9, 0.1], [0.8, 0.2], classes=["a"])
     for row in (150, -1, 0.5):
         with pytest.raises(ValueError, match=r"'row' parameter must be an integer in \[0, 150\)"):
