@@ -76,7 +76,7 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Signs that coefficients must have if they are not zero; 0 for any.
     feature_penalty : array-like of shape (p,), default=None
         Factors >= 0 of the penalty on each feature's coefficients; 0 leaves a feature free, and then no gap can be
-        proved. Ones by default.
+        proved, unless a ridge leaves one of one sign free in the place of an intercept. Ones by default.
     class_penalty : array-like of shape (K,), default=None
         The same for the coefficients of each class, in the order of ``classes_``; with two classes, whose one row is
         that of ``classes_[1]``, the second. Not with groups.

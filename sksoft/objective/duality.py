@@ -20,6 +20,10 @@ with t̄ = Σ aᵢ tᵢ. By convexity Ω(p') ≤ (1 − ε) Ω(p) + ε Ω(q), an
 
 with ω = Σ aᵢ (max oᵢ − min oᵢ), the most that moving pᵢ by ε can lose of ⟨pᵢ, oᵢ⟩.
 
+The price is the same where in the place of the intercept one column c of the features has no penalty, as in a fit at
+two temperatures: the constraint is then Σ aᵢ cᵢ (pᵢ − tᵢ) = 0. ε and q are those of g / c̄ and of t̄ = Σ aᵢ cᵢ tᵢ / c̄,
+c̄ = Σ aᵢ cᵢ, with g = Σ aᵢ cᵢ (pᵢ − tᵢ); all else is as above, if t̄ is in the simplex, as where c has one sign.
+
 Near the optimum every term is small, so the bound resolves gaps far below the rounding of F itself. Ω(q) ≤ 0 and
 −Ω(p) ≤ max entropy bound the third term without another sweep. The terms themselves are rounded: what rounding may
 have taken is added, and a bound that is not finite is infinite, which proves nothing.
@@ -33,6 +37,7 @@ import numpy as np
 from scipy import sparse
 
 from sksoft.objective.design import is_sparse, transposed_times
+from sksoft.objective.scores import Linear
 
 # Relative error of a term, generously: it is a sum over many products.
 ROUNDING = 1e-12
@@ -48,7 +53,7 @@ def ridge_gap(point) -> float:
     if not provable(objective):
         return float("nan")
     terms = [_main_term(objective, point.gradient)]
-    if objective.scores.fit_intercept:
+    if free_column(objective) is not None:
         g = class_gradient(objective, point.gradient)
         price = _price_of_feasibility(point, g)
         objective.price = sum(map(abs, price)) / max(float(np.abs(g).max()), np.finfo(float).tiny)
@@ -65,7 +70,7 @@ def bound_from(objective, gradient) -> float:
     if not provable(objective):
         return 0.0
     bound = _main_term(objective, gradient)
-    if objective.scores.fit_intercept:
+    if free_column(objective) is not None:
         bound += objective.price * float(np.abs(class_gradient(objective, gradient)).max())
     return bound
 
@@ -76,17 +81,42 @@ def _main_term(objective, gradient) -> float:
 
 
 def provable(objective) -> bool:
-    """Whether all coefficients have a penalty to prove a gap with, and the link a dual on the simplex."""
+    """Whether all coefficients but those of one column have a penalty, and the link a dual on the simplex."""
     scores = objective.scores
     if not objective.loss.link.on_simplex:
         return False
-    free = scores.n_rows if scores.fit_intercept else 0
-    return objective.penalty.unpenalised(scores.n_parameters) == free
+    column = free_column(objective)
+    if objective.penalty.unpenalised(scores.n_parameters) != (0 if column is None else scores.n_rows):
+        return False
+    return column is None or scores.fit_intercept or bool((_priced(objective)[1] >= 0.0).all())
+
+
+def free_column(objective) -> int | None:
+    """The column of the intercept; without one, the only column without any penalty; None where there is neither."""
+    scores = objective.scores
+    if scores.fit_intercept:
+        return scores.n_features
+    if not isinstance(scores, Linear):
+        return None
+    free = objective.penalty.strength.reshape(-1, scores.n_columns) == 0.0
+    columns = np.flatnonzero(free.any(axis=0))
+    return int(columns[0]) if len(columns) == 1 and free[:, columns[0]].all() else None
+
+
+def _priced(objective) -> tuple[float, np.ndarray]:
+    """c̄ and t̄ (K,) of the free column; nan where c̄ is 0."""
+    mean_x, mean_target, target_by_x = objective.moments
+    if objective.scores.fit_intercept:
+        return 1.0, mean_target
+    column = free_column(objective)
+    mean = float(mean_x[column])
+    return mean, target_by_x[:, column] / mean if mean else np.full(len(target_by_x), np.nan)
 
 
 def nearest_feasible(point, g: np.ndarray) -> tuple[float, np.ndarray]:
     """ε and q (K,) of the feasible neighbour, g the gradient in the intercepts; ε = 0 where g is."""
-    mean_target = point.objective.moments[1]
+    mean, mean_target = _priced(point.objective)
+    g = g / mean
     positive = g > 0
     epsilon = float(np.max(g[positive] / (mean_target[positive] + g[positive]), initial=0.0))
     if epsilon == 0.0:
@@ -106,7 +136,7 @@ def feasible_neighbour(point, g: np.ndarray) -> tuple[float, np.ndarray]:
 def price_of_a_neighbour(point, g: np.ndarray, epsilon: float) -> list[float]:
     """What moving to a neighbour costs under any penalty: ⟨g, b⟩ + ε (Ω(q) − Σ aᵢ Ω(pᵢ) + ω), bounded term by term."""
     objective, scores = point.objective, point.objective.scores
-    intercept = scores.unpack(point.w)[1]
+    intercept = scores.matrix(point.w)[:, free_column(objective)]
     return [
         *(g[scores.own_classes] * intercept).tolist(),
         epsilon * objective.loss.link.max_entropy(scores.n_classes),
@@ -132,15 +162,15 @@ def _price_of_feasibility(point, g: np.ndarray) -> list[float]:
         rows = slice(start, start + step)
         G = gradient[rows] - strength[rows] * w[rows]
         move = epsilon * (np.outer(q[own][rows], mean_x) - target_by_x[own][rows] - G)
-        weighted = move / strength[rows]
+        weighted = np.divide(move, strength[rows], out=np.zeros_like(move), where=strength[rows] > 0.0)
         inner += float(np.vdot(weighted, G))
         square += float(np.vdot(weighted, move))
     return [*price_of_a_neighbour(point, g, epsilon), inner, 0.5 * square]
 
 
 def class_gradient(objective, gradient) -> np.ndarray:
-    """Σ aᵢ (pᵢ − tᵢ), (K,), centred: the gradient in the intercepts."""
-    own = gradient.reshape(objective.scores.n_rows, -1)[:, -1]
+    """Σ aᵢ cᵢ (pᵢ − tᵢ), (K,), centred: the gradient in the intercepts, or in the free column c."""
+    own = gradient.reshape(objective.scores.n_rows, -1)[:, free_column(objective)]
     g = np.array([-own[0], own[0]]) if len(own) == 1 else own
     return g - g.mean()
 

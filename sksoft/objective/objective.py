@@ -164,7 +164,7 @@ class Objective:
 
     def prepare_proofs(self) -> None:
         """Compute what a gap needs, before there are other vectors as large."""
-        if isinstance(self.penalty, Ridge) and duality.provable(self) and self.scores.fit_intercept:
+        if isinstance(self.penalty, Ridge) and duality.provable(self) and duality.free_column(self) is not None:
             self.moments  # noqa: B018  # kept from now on
 
     def bound_from(self, residual: np.ndarray) -> float:

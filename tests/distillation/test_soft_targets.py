@@ -47,6 +47,24 @@ def test_sparse_rows_and_no_intercept():
         np.testing.assert_allclose(thin.coef_, dense.coef_, atol=1e-7)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("tol", [1e-1, 1e-3, 1e-12])
+def test_the_gap_is_proved_at_two_temperatures(kind, tol):
+    rows = rows_of(X, Y, 3, unlabelled=40)
+    fitted = soft_targets.fit(SoftmaxRegression(C=0.7, tol=tol), rows.with_features(kind(X)), 2.5, 0.6)
+    assert fitted.certificate_ == "gap"
+    assert fitted.gap_ <= tol * fitted.objective_
+    assert fitted.gap_ == fitted.bound_
+    least = sum_of_losses(rows, *minimum(rows, 2.5, 0.6, C=0.7))
+    weight = 0.4 * rows.weights[:110].sum() + 0.6 * 2.5**2 * rows.weights.sum()
+    left = (sum_of_losses(rows, fitted.coef_, fitted.intercept_) - least) / weight
+    assert left <= fitted.gap_ + 1e-12
+
+
+def sum_of_losses(rows, coef, intercept):
+    return two_term_loss(rows, X @ coef.T + intercept, 2.5, 0.6) + (coef**2).sum() / 1.4
+
+
 def test_far_features_keep_the_free_column_apart():
     rows = rows_of(X + 1e4, Y, 3)
     far = soft_targets.fit(SoftmaxRegression(tol=1e-12), rows, 2.0, 0.5)
