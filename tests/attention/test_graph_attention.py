@@ -1,0 +1,137 @@
+"""Attention over neighbours, against dense arithmetic."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.special import softmax
+
+from sksoft.attention import graph_attention
+
+RNG = np.random.default_rng(0)
+N = 12
+PATTERN = sparse.random_array((N, N), density=0.3, format="csr", rng=RNG)
+PATTERN.data[:] = RNG.integers(1, 4, PATTERN.nnz)
+
+
+def dense_attention(weights, scores):
+    """Over all pairs, with log-weights of −inf where there is no edge; empty rows are zero."""
+    with np.errstate(divide="ignore"):
+        masked = scores + np.log(weights)
+    found = np.zeros_like(masked)
+    filled = (weights > 0).any(axis=1)
+    found[filled] = softmax(masked[filled], axis=1)
+    return found
+
+
+def leaky(sums, slope):
+    return np.where(sums > 0, sums, slope * sums)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 5.0])
+def test_additive_scores_are_those_of_all_pairs_masked(temperature):
+    queries, keys = RNG.normal(size=(2, N))
+    scores = leaky(queries[:, None] + keys, 0.2) / temperature
+    attention = graph_attention(PATTERN, queries, keys, temperature=temperature)
+    np.testing.assert_allclose(attention.toarray(), dense_attention(PATTERN.toarray(), scores), atol=1e-15)
+
+
+def test_dot_scores_of_several_heads():
+    queries, keys = RNG.normal(size=(2, 3, N, 5))
+    heads = graph_attention(PATTERN, queries, keys, score="dot")
+    assert len(heads) == 3
+    for query, key, head in zip(queries, keys, heads):
+        expected = dense_attention(PATTERN.toarray(), query @ key.T / np.sqrt(5))
+        np.testing.assert_allclose(head.toarray(), expected, atol=1e-15)
+
+
+def test_dot_scores_on_a_full_graph_are_ordinary_attention():
+    queries, keys = RNG.normal(size=(2, N, 4))
+    full = graph_attention(np.ones((N, N)), queries, keys, score="dot", scale=0.7)
+    np.testing.assert_allclose(full.toarray(), softmax(0.7 * queries @ keys.T, axis=1), atol=1e-15)
+
+
+def test_the_smooth_score_is_the_leaky_one_far_from_its_kink():
+    queries, keys = np.where(RNG.random((2, N)) > 0.5, 50.0, -50.0)
+    keys += RNG.normal(size=N)
+    queries *= 3.0
+    expected = graph_attention(PATTERN, queries, keys).toarray()
+    np.testing.assert_allclose(graph_attention(PATTERN, queries, keys, score="smooth").toarray(), expected, atol=1e-12)
+
+
+def test_attention_has_exactly_the_pattern_given():
+    scrambled = PATTERN.copy()
+    row = slice(scrambled.indptr[2], scrambled.indptr[3])
+    scrambled.indices[row] = scrambled.indices[row][::-1].copy()
+    scrambled.data[row] = scrambled.data[row][::-1].copy()
+    scrambled.data[0] = 0.0  # stored: stays in the pattern, without attention
+    attention = graph_attention(scrambled, *RNG.normal(size=(2, N)))
+    np.testing.assert_array_equal(attention.indices, scrambled.indices)
+    np.testing.assert_array_equal(attention.indptr, scrambled.indptr)
+    assert attention.data[0] == 0.0
+    sums = np.asarray(attention.sum(axis=1))
+    filled = np.diff(scrambled.indptr) > 0
+    np.testing.assert_allclose(sums[filled], 1.0)
+
+
+def test_a_node_without_neighbours_has_an_empty_row():
+    lonely = sparse.csr_array(np.array([[0.0, 1.0], [0.0, 0.0]]))
+    attention = graph_attention(lonely, [0.0, 0.0], [0.0, 0.0])
+    np.testing.assert_array_equal(attention.toarray(), [[0.0, 1.0], [0.0, 0.0]])
+    assert attention.nnz == 1
+
+
+def test_self_loops_come_only_when_asked_for_and_keep_weights_that_are_there():
+    graph = sparse.csr_array(np.array([[3.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 0.0, 0.0]]))
+    zeros = np.zeros(3)
+    off = graph_attention(graph, zeros, zeros)
+    np.testing.assert_allclose(off.toarray(), [[0.75, 0.25, 0.0], [0.5, 0.0, 0.5], [0.0, 0.0, 0.0]])
+    on = graph_attention(graph, zeros, zeros, self_loops=True)
+    third = 1.0 / 3.0
+    np.testing.assert_allclose(on.toarray(), [[0.75, 0.25, 0.0], [third, third, third], [0.0, 0.0, 1.0]])
+    assert on.nnz == graph.nnz + 2
+
+
+def test_a_weight_of_two_is_two_parallel_edges():
+    columns, starts = np.array([0, 1, 1, 0]), np.array([0, 3, 4])
+    parallel = sparse.csr_array((np.ones(4), columns, starts), shape=(2, 2))
+    queries, keys = RNG.normal(size=(2, 2))
+    twice = graph_attention(np.array([[1.0, 2.0], [1.0, 0.0]]), queries, keys)
+    np.testing.assert_allclose(graph_attention(parallel, queries, keys).toarray(), twice.toarray(), atol=1e-15)
+
+
+def test_the_input_is_left_as_it_was():
+    before = PATTERN.copy()
+    graph_attention(PATTERN, *RNG.normal(size=(2, N)), self_loops=True)
+    for name in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(PATTERN, name), getattr(before, name))
+
+
+VECTOR = np.zeros(N)
+BAD = {
+    "not square": ({"adjacency": np.ones((N, N + 1))}, r"'adjacency' parameter must .* shape \(12, 12\). Got \(12, 13"),
+    "another size": ({"adjacency": np.eye(3)}, r"for each of the 12 rows"),
+    "NaN": ({"adjacency": np.full((N, N), np.nan)}, "Input adjacency contains NaN"),
+    "sparse NaN": ({"adjacency": PATTERN * np.nan}, "Input adjacency contains NaN"),
+    "infinity": ({"adjacency": PATTERN * np.inf}, "infinity"),
+    "negative": ({"adjacency": -PATTERN}, "weights >= 0. Got -3"),
+    "score": ({"score": "cosine"}, "'score' parameter must be one of .*Got 'cosine'"),
+    "shapes": ({"keys": np.zeros((3, N))}, "'queries' and 'keys' must have the same shape"),
+    "axes": ({"queries": np.zeros((1, N, 4))}, r"'queries' parameter must be of shape \(n,\) or"),
+    "NaN queries": ({"queries": np.full(N, np.nan)}, "Input queries contains NaN"),
+    "temperature": ({"temperature": 0.0}, "'temperature' parameter must be a number"),
+    "slope": ({"negative_slope": 1.5}, r"'negative_slope' parameter must be a number in \[0, 1\]"),
+    "scale": ({"scale": "big"}, "'scale' parameter must be a number"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_named(case):
+    changes, message = BAD[case]
+    arguments = {"adjacency": PATTERN, "queries": VECTOR, "keys": VECTOR} | changes
+    with pytest.raises(ValueError, match=message):
+        graph_attention(**arguments)
+
+
+def test_sparse_queries_are_refused():
+    with pytest.raises(TypeError, match="'queries' parameter must be a dense array"):
+        graph_attention(PATTERN, PATTERN, VECTOR)

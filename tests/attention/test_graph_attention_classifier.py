@@ -1,0 +1,245 @@
+"""Classification of nodes: what is minimised, equality with models without a graph, and what graphs may be like."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
+
+from sksoft import GraphAttentionClassifier, SigmoidClassifier, SoftmaxRegression
+from sksoft.attention import graph_attention
+
+RNG = np.random.default_rng(0)
+IRIS, SPECIES = load_iris(return_X_y=True)
+
+
+def communities(n=90, n_classes=3, n_features=6, inside=0.15, across=0.02, seed=0):
+    """Features that say little of the class, edges that say much, and few labels."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % n_classes
+    same = y[:, None] == y
+    upper = np.triu(rng.random((n, n)) < np.where(same, inside, across), 1) | np.eye(n, k=n_classes, dtype=bool)
+    X = rng.normal(size=(n, n_features))
+    X[:, :n_classes] += 0.7 * np.eye(n_classes)[y]
+    marked = y.copy()
+    marked[5 * n_classes :] = -1
+    return X, y, marked, sparse.csr_array((upper | upper.T).astype(float))
+
+
+X, Y, MARKED, GRAPH = communities()
+
+
+def fitted(**changes):
+    return GraphAttentionClassifier(C=10.0, random_state=0, **changes).fit(X, MARKED, adjacency=GRAPH)
+
+
+def test_without_a_graph_it_is_a_softmax_regression():
+    ours = GraphAttentionClassifier(C=0.3, tol=1e-6).fit(IRIS, SPECIES)
+    theirs = SoftmaxRegression(C=0.3, tol=1e-12).fit(IRIS, SPECIES)
+    np.testing.assert_allclose(ours.coef_[0], theirs.coef_, atol=1e-6)
+    np.testing.assert_allclose(ours.predict_proba(IRIS), theirs.predict_proba(IRIS), atol=1e-6)
+    assert ours.loss_ == pytest.approx(theirs.objective_, rel=1e-9)
+    assert ours.attention_ is None
+
+
+def test_without_a_graph_several_labels_are_sigmoids():
+    labels = (IRIS[:, 1:] > IRIS[:, 1:].mean(axis=0)).astype(int) ^ (RNG.random((len(IRIS), 3)) < 0.2)
+    ours = GraphAttentionClassifier(C=0.3, tol=1e-6).fit(IRIS, labels)
+    theirs = SigmoidClassifier(C=0.3, tol=1e-12).fit(IRIS, labels)
+    np.testing.assert_allclose(ours.predict_proba(IRIS), theirs.predict_proba(IRIS), atol=1e-6)
+    np.testing.assert_array_equal(ours.predict(IRIS), theirs.predict(IRIS))
+
+
+def test_two_classes_have_one_row_of_coefficients():
+    y = np.where(SPECIES == 2, "late", "early")
+    ours = GraphAttentionClassifier(C=0.3, tol=1e-6).fit(IRIS, y)
+    theirs = SoftmaxRegression(C=0.3, tol=1e-12).fit(IRIS, y)
+    assert ours.coef_.shape == (1, 1, 4)
+    np.testing.assert_allclose(ours.decision_function(IRIS), theirs.decision_function(IRIS), atol=1e-5)
+    np.testing.assert_array_equal(ours.predict(IRIS), theirs.predict(IRIS))
+
+
+def test_nodes_without_neighbours_are_alone():
+    """A graph without edges changes nothing, whatever the hops."""
+    empty = sparse.csr_array((len(IRIS), len(IRIS)))
+    alone = GraphAttentionClassifier(C=0.3, tol=1e-6, random_state=0).fit(IRIS, SPECIES, adjacency=empty)
+    without = GraphAttentionClassifier(C=0.3, tol=1e-6).fit(IRIS, SPECIES)
+    np.testing.assert_allclose(alone.predict_proba(IRIS, empty), without.predict_proba(IRIS), atol=1e-5)
+    assert alone.attention_[0].nnz == 0
+
+
+def test_uniform_attention_is_a_softmax_regression_on_spread_features():
+    """The walk of personalised PageRank by dense powers, the fit by another solver."""
+    uniform = GRAPH.toarray() / GRAPH.sum(axis=1)[:, None]
+    spread = X
+    for _ in range(4):
+        spread = 0.8 * uniform @ spread + 0.2 * X
+    labelled = MARKED >= 0
+    ours = fitted(attention_C=0.0, n_hops=4, restart=0.2, tol=1e-6)
+    theirs = SoftmaxRegression(C=10.0, tol=1e-12).fit(spread[labelled], MARKED[labelled])
+    np.testing.assert_allclose(ours.predict_proba(X, GRAPH), theirs.predict_proba(spread), atol=1e-6)
+    assert ours.uniform_loss_ == ours.loss_ == ours.losses_[0]
+    np.testing.assert_allclose(ours.attention_[0].toarray(), uniform, atol=1e-15)
+
+
+def test_the_graph_helps_where_features_say_little():
+    unknown = MARKED < 0
+    alone = GraphAttentionClassifier(C=10.0).fit(X[~unknown], Y[~unknown]).predict(X[unknown])
+    together = fitted().predict(X, GRAPH)[unknown]
+    assert np.mean(together == Y[unknown]) > np.mean(alone == Y[unknown]) + 0.15
+
+
+def test_one_hop_without_restart_is_an_attention_layer():
+    model = fitted(n_hops=1, restart=0.0, n_heads=2, attention_C=0.1, n_starts=1)
+    expected = np.zeros((len(X), 3))
+    for coef, (looking, looked_at), kept in zip(model.coef_, model.attention_coef_, model.attention_):
+        own = X @ coef.T
+        attention = graph_attention(GRAPH, own @ looking, own @ looked_at, score="smooth")
+        np.testing.assert_allclose(attention.data, kept.data, atol=1e-12)
+        expected += attention @ own / 2
+    np.testing.assert_allclose(model.decision_function(X, GRAPH), expected + model.intercept_, atol=1e-12)
+
+
+def test_attention_stands_in_the_pattern_given():
+    for self_loops in (False, True):
+        model = fitted(self_loops=self_loops)
+        pattern = sparse.csr_array(GRAPH + self_loops * sparse.eye_array(len(X)))
+        for attention in (*model.attention_, *model.attention(X, GRAPH)):
+            np.testing.assert_array_equal(attention.indices, pattern.indices)
+            np.testing.assert_array_equal(attention.indptr, pattern.indptr)
+            np.testing.assert_allclose(attention.sum(axis=1), 1.0)
+
+
+def test_learnt_attention_is_never_worse_than_uniform_and_all_starts_are_told():
+    model = fitted(attention_C=0.03, n_starts=3, n_heads=2, n_hops=2)
+    assert model.losses_.shape == (3,)
+    assert model.loss_ == model.losses_.min()
+    assert model.losses_[0] <= model.uniform_loss_
+    assert model.stationarity_ <= model.tol
+    assert model.converged_
+    again = fitted(attention_C=0.03, n_starts=3, n_heads=2, n_hops=2)
+    np.testing.assert_array_equal(again.coef_, model.coef_)
+
+
+def test_unknown_labels_are_marked_or_weigh_nothing():
+    weights = (MARKED >= 0).astype(float)
+    names = np.array(["a", "b", "c"])[Y]
+    marked, weighed = fitted(), GraphAttentionClassifier(C=10.0, random_state=0)
+    weighed.fit(X, names, sample_weight=weights, adjacency=GRAPH)
+    np.testing.assert_array_equal(weighed.coef_, marked.coef_)
+    np.testing.assert_array_equal(weighed.classes_, ["a", "b", "c"])
+
+
+def test_a_weight_of_two_is_a_label_that_counts_twice():
+    """F of integer weights is F of repeated losses: checked on the uniform problem, whose rows can be repeated."""
+    labelled = np.flatnonzero(MARKED >= 0)
+    weights = np.zeros(len(X))
+    weights[labelled] = 1 + np.arange(len(labelled)) % 3
+    uniform = GRAPH.toarray() / GRAPH.sum(axis=1)[:, None]
+    spread = 0.9 * uniform @ X + 0.1 * X
+    ours = GraphAttentionClassifier(C=10.0, attention_C=0.0, n_hops=1, tol=1e-6)
+    ours.fit(X, Y, sample_weight=weights, adjacency=GRAPH)
+    rows = np.repeat(np.arange(len(X)), weights.astype(int))
+    theirs = SoftmaxRegression(C=10.0, tol=1e-12).fit(spread[rows], Y[rows])
+    np.testing.assert_allclose(ours.predict_proba(X, GRAPH), theirs.predict_proba(spread), atol=1e-6)
+
+
+def test_several_labels_some_unknown_and_sparse():
+    labels = np.stack([Y == 0, Y != 1], axis=1).astype(int)
+    labels[MARKED < 0] = -1
+    model = GraphAttentionClassifier(C=10.0, random_state=0).fit(X, labels, adjacency=GRAPH)
+    assert model.predict_proba(X, GRAPH).shape == (len(X), 2)
+    assert np.mean(model.predict(X, GRAPH)[:, 0] == (Y == 0)) > 0.8
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(X, GRAPH)), model.predict_proba(X, GRAPH), rtol=1e-12)
+    known = sparse.csr_array(np.maximum(labels, 0))
+    again = GraphAttentionClassifier(C=10.0, random_state=0)
+    again.fit(X, known, sample_weight=(MARKED >= 0).astype(float), adjacency=GRAPH)
+    np.testing.assert_array_equal(again.coef_, model.coef_)
+
+
+def test_sparse_features_are_dense_ones():
+    dense, thin = fitted(), GraphAttentionClassifier(C=10.0, random_state=0)
+    thin.fit(sparse.csr_array(X), MARKED, adjacency=GRAPH)
+    np.testing.assert_allclose(thin.predict_proba(sparse.csr_array(X), GRAPH), dense.predict_proba(X, GRAPH), atol=1e-3)
+
+
+def test_other_nodes_are_predicted_with_their_own_graph():
+    new_X, new_y, _, new_graph = communities(seed=1)
+    assert fitted().score(new_X, new_y, adjacency=new_graph) > 0.6
+
+
+def test_the_score_counts_known_labels_only():
+    model = fitted()
+    known = MARKED >= 0
+    right = model.predict(X, GRAPH) == Y
+    assert model.score(X, MARKED, adjacency=GRAPH) == pytest.approx(right[known].mean())
+    assert model.score(X, Y, adjacency=GRAPH) == pytest.approx(right.mean())
+
+
+def test_log_probabilities_and_scores():
+    model = fitted()
+    proba = model.predict_proba(X, GRAPH)
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0)
+    np.testing.assert_allclose(np.log(proba), model.predict_log_proba(X, GRAPH), rtol=1e-10)
+    np.testing.assert_array_equal(model.classes_[proba.argmax(axis=1)], model.predict(X, GRAPH))
+
+
+def test_early_stops_are_told():
+    with pytest.warns(ConvergenceWarning, match=r"stationarity of .*above tol=0.0001.*max_iter=2"):
+        model = fitted(max_iter=2)
+    assert not model.converged_
+
+
+BAD = {
+    "not square": ((X, MARKED), np.ones((90, 89)), r"'adjacency' parameter must .*\(90, 90\). Got \(90, 89\)"),
+    "NaN": ((X, MARKED), GRAPH * np.nan, "Input adjacency contains NaN"),
+    "negative": ((X, MARKED), -GRAPH, "weights >= 0. Got -1"),
+    "no label": ((X, np.full(90, -1)), GRAPH, "needs nodes whose label is known. Got -1 for all 90"),
+    "one class": ((X, np.where(MARKED == 1, 1, -1)), GRAPH, "only one class.*: 1, where -1 marks"),
+    "no graph, one class": ((X, np.ones(90)), None, "only one class with positive weight: 1.0$"),
+    "length": ((X, MARKED[:5]), GRAPH, "inconsistent numbers of samples"),
+    "indicators": ((X, np.full((90, 2), 3)), GRAPH, "must hold 0 and 1, or -1 in all of a row.*Got 3"),
+    "half unknown": ((X, np.full((90, 2), [1, -1])), GRAPH, "Got -1 in a row"),
+    "words": ((X, np.full((90, 2), "a", dtype="U1")), GRAPH, "."),
+    "NaN labels": ((X, np.full(90, np.nan)), GRAPH, "Input y contains NaN"),
+    "no y": ((X, None), GRAPH, "requires y to be passed"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_named(case):
+    (features, y), adjacency, message = BAD[case]
+    with pytest.raises(ValueError, match=message):
+        GraphAttentionClassifier().fit(features, y, adjacency=adjacency)
+
+
+def test_a_graph_is_not_forgotten_at_prediction():
+    with pytest.raises(ValueError, match=r"'adjacency' parameter must be given.*\(90, 90\).*Got None"):
+        fitted().predict(X)
+    alone = GraphAttentionClassifier().fit(IRIS, SPECIES)
+    with pytest.raises(ValueError, match="'adjacency' parameter must be None"):
+        alone.predict(IRIS, np.eye(len(IRIS)))
+    with pytest.raises(ValueError, match="without a graph"):
+        alone.attention(IRIS, None)
+
+
+def test_minus_one_is_a_label_where_there_is_no_graph():
+    model = GraphAttentionClassifier().fit(IRIS, np.where(SPECIES == 1, -1, 1))
+    np.testing.assert_array_equal(model.classes_, [-1, 1])
+
+
+def test_cora(shared_data):
+    """The Planetoid split: 140 labels, 1000 test nodes (GCN 81.5, GAT 83.0 %)."""
+    with np.load(shared_data / "graph" / "cora.npz") as file:
+        features = sparse.csr_array((file["X_data"], file["X_indices"], file["X_indptr"]), shape=file["X_shape"])
+        labels, edges = file["labels"].astype(int), file["edges"]
+        train, test = file["train_index"], file["test_index"]
+    features = features.astype(float)
+    features.data /= np.sqrt(np.repeat(np.maximum(features.power(2).sum(axis=1), 1.0), np.diff(features.indptr)))
+    both = np.concatenate([edges, edges[:, ::-1]])
+    graph = sparse.csr_array((np.ones(len(both)), both.T), shape=(len(labels), len(labels)))
+    marked = np.full(len(labels), -1)
+    marked[train] = labels[train]
+    model = GraphAttentionClassifier(C=30.0, n_starts=1, self_loops=True, random_state=0)
+    model.fit(features, marked, adjacency=graph)
+    assert np.mean(model.predict(features, graph)[test] == labels[test]) >= 0.80
