@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 from sklearn.ensemble import BaggingClassifier, ExtraTreesClassifier, RandomForestClassifier, VotingClassifier
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -47,6 +48,8 @@ def ensemble_inside(estimator) -> tuple[Any, list] | None:
 def disagreement(estimator, members, X) -> np.ndarray:
     """I (n,) of rows by the members of the ensemble that the classifier is or holds, else by `members`."""
     inside = ensemble_inside(estimator)
+    if inside is None and members is None:
+        raise NotFittedError("This sampler was fitted without 'bald': call 'fit' again, which fits a committee.")
     if inside is None:
         return mutual_information(member.predict_proba(X) for member in members)
     ensemble, before = inside

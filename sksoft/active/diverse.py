@@ -37,6 +37,8 @@ MAX_ROUNDS = 20
 # Of larger pools only so many rows, the most uncertain, are looked at.
 MOST_ROWS = 100_000
 
+NO_LABELED_EMBEDDING = "This sampler was fitted without 'diverse': call 'fit' again, to keep where labelled rows are."
+
 
 def diverse_batch(points, scores, known, n_rows, random_state) -> np.ndarray:
     """The rows of :func:`diverse_rows` in descending order of their score, equal ones by their index."""

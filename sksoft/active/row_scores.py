@@ -24,6 +24,8 @@ STRATEGIES = (*MEASURES, "bald", "density", "diverse")
 
 def row_scores(X, strategy: str, estimator, members) -> np.ndarray:
     """Scores (n,) of rows by themselves: of ``density`` and ``diverse`` the margin score."""
+    if strategy not in STRATEGIES:  # set after fit, which looks at parameters
+        raise ValueError(f"The 'strategy' parameter must be one of {STRATEGIES}. Got {strategy!r} instead.")
     if strategy == "bald":
         return disagreement(estimator, members, X)
     proba = two_columns(check_probabilities(estimator.predict_proba(X)))

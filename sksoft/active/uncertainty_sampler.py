@@ -21,7 +21,7 @@ from sksoft.active.array_query import MEASURES, check_n_instances, query_uncerta
 from sksoft.active.committee import bootstrap_members, ensemble_inside
 from sksoft.active.delegation import delegated, fit_metadata, router_of
 from sksoft.active.differentiable import as_fitted
-from sksoft.active.diverse import diverse_batch
+from sksoft.active.diverse import NO_LABELED_EMBEDDING, diverse_batch
 from sksoft.active.embedding import embedded, embeds_itself
 from sksoft.active.query_input import (
     check_known,
@@ -281,6 +281,7 @@ class UncertaintySampler(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _chosen(self, rows, scores, n_instances) -> np.ndarray:
         if not self._is_diverse:
             return first_rows(scores, n_instances)
+        check_is_fitted(self, "labeled_embedding_", msg=NO_LABELED_EMBEDDING)
         points, random_state = self._embedded(rows, "X_pool"), generator_of(self.random_state)
         return diverse_batch(points, scores, self.labeled_embedding_, n_instances, random_state)
 

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import TruncatedSVD
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier, VotingClassifier
-from sklearn.exceptions import UnsetMetadataPassedError
+from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -201,6 +201,17 @@ def test_nothing_of_an_earlier_fit_is_left():
     sampler = fitted().fit(pd.DataFrame(X, columns=list("abcd")), Y)
     assert list(sampler.feature_names_in_) == list("abcd")
     assert not hasattr(sampler.fit(X, Y), "feature_names_in_")
+
+
+def test_a_parameter_that_was_set_after_fit_asks_for_another_fit():
+    for change, method in [({"strategy": "diverse"}, "query"), ({"batch": "diverse"}, "query")]:
+        with pytest.raises(NotFittedError, match="fitted without 'diverse': call 'fit' again"):
+            getattr(fitted().set_params(**change), method)(X)
+    for method in ("query", "uncertainty_scores", "query_stream"):
+        with pytest.raises(NotFittedError, match="fitted without 'bald': call 'fit' again"):
+            getattr(fitted().set_params(strategy="bald"), method)(X)
+        with pytest.raises(ValueError, match=r"'strategy' parameter must be one of .* Got 'bold'"):
+            getattr(fitted().set_params(strategy="bold"), method)(X)
 
 
 def test_metadata_are_routed_to_the_classifier():
