@@ -1,43 +1,25 @@
 r"""Bandwidths by leave-one-out: the minimiser of the leave-one-out loss, found with its exact gradient.
 
-The loss (:mod:`sksoft.attention.leave_one_out`) is smooth in log-bandwidths but not convex, so one bandwidth for all
-features is searched from several starts first, each a multiple of the median distance to a near neighbour; the best
-starts the search for one bandwidth per feature or a linear metric. Where rows are many, the search is over the loss of
-a sample of queries (all rows are keys) until the last stage, which is over all.
+The loss (:mod:`sksoft.attention.leave_one_out`) is smooth in log-bandwidths but not convex, so it is searched from
+several starts, each a multiple of the median distance to a near neighbour (:mod:`sksoft.attention.search`). Where rows
+are many, the search is over the loss of a sample of queries, with all rows as keys, until the last stage.
 
-All bandwidths stay within `RANGE` of the features' spread: one that reaches the upper end says that the feature does
-not matter, and a feature that is the same in all rows has bandwidth inf.
+All bandwidths stay within a factor of 1e4 of the features' standard deviation: one that reaches the upper end says
+that the feature does not matter, and a feature that is the same in all rows has bandwidth inf.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 
-from sksoft.attention.distinct_rows import DistinctRows, distinct_rows
-from sksoft.attention.feature_maps import Ard, Linear, Scale
+from sksoft.attention.distinct_rows import distinct_rows
+from sksoft.attention.feature_maps import Linear
 from sksoft.attention.heads import Heads
-from sksoft.attention.leave_one_out import LeaveOneOut
 from sksoft.attention.local_linear import LocalLinear
-from sksoft.attention.pair_blocks import squared_distances
+from sksoft.attention.search import REACH, Search
 from sksoft.attention.smoothers import SMOOTHERS
-from sksoft.kernels.blocks import serial_blas
-
-# Bandwidths over the features' standard deviations.
-RANGE = (1e-4, 1e4)
-# Of local lines: the covariance of features is a difference of moments, whose rounding must stay far below the ridge.
-LINES_RANGE, RIDGE_RANGE = (1e-3, 1e4), (1e-6, 1e8)
-# Rows above which the search starts on a sample of queries, and how many these are.
-ALL_QUERIES, SAMPLED_QUERIES = 3000, 2000
-# The neighbour whose median distance is the unit of the starts, and rows whose distances are looked at.
-NEIGHBOUR, DISTANCE_ROWS = 10, 500
-# Compact kernels reach one bandwidth, softmax ones about three.
-REACH = {"epanechnikov": 3.0, "biweight": 3.5, "triweight": 4.0}
-# exp(-this) of a typical row's total weight is the prior's at the start.
-SINK_START = 4.0
 
 
 @dataclass(frozen=True)
@@ -209,34 +191,35 @@ def choose_bandwidth(
     """
     if degree == 1 and loss != "squared":
         raise ValueError(f"degree=1 needs loss='squared', got {loss!r}: local lines are no probabilities.")
-    centre = np.zeros(X.shape[1]) if kernel == "dot" else np.average(X, axis=0, weights=weights)
-    rows = distinct_rows(X - centre, targets, weights, groups)
-    search = _Search(rows, kernel, loss, degree, _prior_options(prior_mix, kernel, loss), max_iter, tol, random_state)
-    theta, losses = search.best_scale(starts)
-    objective, theta = search.refined(theta, metric, heads, rank)
-    value, gradient_norm, converged = search.value, search.gradient_norm, search.converged
-    if not converged:
+    rows = distinct_rows(X, targets, weights, groups)
+    centre = np.zeros(X.shape[1]) if kernel == "dot" else rows.weights @ rows.X / rows.total
+    rows = replace(rows, X=rows.X - centre)
+    if np.all(np.ptp(rows.X, axis=0) == 0.0):
+        raise ValueError("Bandwidths cannot be chosen where every feature is the same in all rows.")
+    search = Search(rows, kernel, loss, degree, _prior_options(prior_mix, kernel, loss), max_iter, tol, random_state)
+    objective, theta, value = search.run(metric, heads, rank, starts)
+    if not search.converged:
         warnings.warn(
             f"The search for bandwidths stopped after {search.n_iter} iterations with a gradient of "
-            f"{gradient_norm:.2e}, above {search.gradient_goal:.2e}. Increase max_iter or tol.",
+            f"{search.gradient_norm:.2e}, above {search.gradient_goal:.2e}. Increase max_iter or tol.",
             ConvergenceWarning,
             stacklevel=2,
         )
-    maps = objective.maps(theta)
-    linear = isinstance(objective.feature_map, Linear)
+    maps, feature_map = objective.maps(theta), objective.feature_map
+    linear = isinstance(feature_map, Linear)
     return Bandwidth(
         kernel=kernel,
         degree=degree,
-        bandwidth=None if linear else np.array([objective.feature_map.bandwidth(m) for m in maps]),
+        bandwidth=None if isinstance(feature_map, Linear) else np.array([feature_map.bandwidth(m) for m in maps]),
         transformation=maps.reshape(heads, X.shape[1], -1).copy() if linear else None,
         centre=centre,
         heads=objective.heads(theta),
         ridge=float(np.exp(theta[objective.sections["ridge"]][0])) if degree == 1 else 0.0,
         loss=value,
-        gradient_norm=gradient_norm,
+        gradient_norm=search.gradient_norm,
         n_iter=search.n_iter,
-        starts=np.array(losses),
-        converged=converged,
+        starts=np.array(search.losses),
+        converged=search.converged,
     )
 
 
@@ -245,116 +228,3 @@ def _prior_options(prior_mix, kernel, loss):
     if prior_mix == "auto":
         prior_mix = "loo" if loss == "log" or kernel in REACH else 0.0
     return (True, 0.0) if prior_mix == "loo" else (False, float(prior_mix))
-
-
-class _Search:
-    """Stages of the search over one set of rows; `value`, `gradient_norm`, `converged` are of the last one."""
-
-    def __init__(self, rows: DistinctRows, kernel, loss, degree, prior, max_iter, tol, random_state):
-        self.rows, self.kernel, self.max_iter = rows, kernel, max_iter
-        self.shared = {"smoother": SMOOTHERS[kernel], "loss": loss, "degree": degree}
-        self.shared |= {"learns_sinks": prior[0], "prior_mix": prior[1]}
-        self.n_iter, self.value, self.gradient_norm, self.converged = 0, np.inf, np.inf, False
-        spread = np.sqrt(rows.weights @ rows.X**2 / rows.total - (rows.weights @ rows.X / rows.total) ** 2)
-        self.constant = np.ptp(rows.X, axis=0) == 0.0
-        self.spread = np.where(self.constant, 1.0, np.maximum(spread, np.finfo(float).tiny))
-        rng = check_random_state(random_state)
-        m = len(rows.X)
-        self.queries = np.sort(rng.choice(m, SAMPLED_QUERIES, replace=False)) if m > ALL_QUERIES else slice(None)
-        self.unit = self._loss_of_prior()  # of the loss: the search does not see in which units y is
-        self.gradient_goal = tol * self.unit
-
-    def _loss_of_prior(self):
-        rows, prior = self.rows, self.rows.prior
-        if self.shared["loss"] == "squared":
-            scale = rows.weights @ ((rows.targets - prior) ** 2).sum(axis=1) / rows.total + rows.spread
-        else:
-            scale = -float(prior[prior > 0.0] @ np.log(prior[prior > 0.0]))
-        return max(float(scale), np.finfo(float).tiny)
-
-    def best_scale(self, starts):
-        """θ of the best of several starts with one head and one bandwidth, and what each reached."""
-        objective = LeaveOneOut(self.rows, feature_map=Scale(self.rows.X.shape[1]), **self.shared)
-        unit = self._unit()
-        found = []
-        for factor in starts:
-            theta = self._started(objective, np.full((1, 1), np.log(unit * factor)))
-            found.append(self._minimise(objective, theta, self.queries, 10.0))
-        return min(found, key=lambda pair: pair[1])[0], [value for _, value in found]
-
-    def refined(self, theta, metric, heads, rank):
-        """The objective that was asked for and its θ, from that of one head with one bandwidth."""
-        p = self.rows.X.shape[1]
-        log_h, rest = theta[0], theta[1:]
-        # heads start apart: one bandwidth each, a factor of four between neighbours
-        offsets = np.log(4.0) * (np.arange(heads) - (heads - 1) / 2)
-        feature_map: Scale | Ard | Linear
-        if metric == "scale":
-            feature_map, start = Scale(p), (log_h + offsets)[:, None]
-        elif metric == "ard":
-            feature_map, start = Ard(self.constant), np.full((heads, p), log_h) + offsets[:, None]
-        else:
-            rank = p if rank is None else rank
-            feature_map = Linear(p, rank)
-            start = np.array([np.eye(p, rank).ravel() * np.exp(-log_h - offset) for offset in offsets])
-        objective = LeaveOneOut(self.rows, feature_map=feature_map, n_heads=heads, **self.shared)
-        theta = np.concatenate([start.ravel(), np.zeros(heads if heads > 1 else 0), self._repeated(rest, heads)])
-        if not (isinstance(self.queries, slice) or (metric == "scale" and heads == 1)):
-            theta, _ = self._minimise(objective, theta, self.queries, 10.0)
-        theta, self.value = self._minimise(objective, theta, slice(None), 1.0)
-        return objective, theta
-
-    def _repeated(self, rest, heads):
-        """(sink, log ridge) of one head as (sinks, log ridge) of several, those that are there."""
-        n_sinks = int(self.shared["learns_sinks"])
-        return np.concatenate([np.repeat(rest[:n_sinks], heads), rest[n_sinks:]])
-
-    def _started(self, objective, maps):
-        theta = np.zeros(objective.size)
-        theta[objective.sections["maps"]] = maps.ravel()
-        theta[objective.sections["ridge"]] = np.log(1e-2)
-        if self.shared["learns_sinks"]:
-            lse = objective.average(theta, 0, self.queries)[2]
-            reached = lse[lse > -np.inf]
-            theta[objective.sections["sinks"]] = np.median(reached) - SINK_START if len(reached) else 0.0
-        return theta
-
-    def _unit(self):
-        """Median distance to a near neighbour that is not left out, among some rows and to all."""
-        X = self.rows.X
-        some = X[np.linspace(0, len(X) - 1, min(len(X), DISTANCE_ROWS)).astype(int)]
-        if self.kernel == "dot":
-            return float(np.sqrt(np.median(np.abs(some @ some.T)))) or 1.0
-        distances = squared_distances(some, X)
-        distances[distances <= 1e-14 * np.abs(X).max() ** 2] = np.inf
-        distances = np.partition(distances, min(NEIGHBOUR, len(X) - 1) - 1, axis=1)
-        near = distances[:, min(NEIGHBOUR, len(X) - 1) - 1]
-        return REACH.get(self.kernel, 1.0) * float(np.sqrt(np.median(near[near < np.inf])))
-
-    def _bounds(self, objective):
-        bounds = np.tile([-np.inf, np.inf], (objective.size, 1))
-        if not isinstance(objective.feature_map, Linear):
-            spread = self.spread if isinstance(objective.feature_map, Ard) else np.linalg.norm(self.spread)
-            scale = np.log(np.broadcast_to(spread, objective.feature_map.size))
-            for j, factor in enumerate(LINES_RANGE if objective.degree else RANGE):
-                bounds[objective.sections["maps"], j] = np.tile(scale + np.log(factor), objective.n_heads)
-        bounds[objective.sections["ridge"]] = np.log(RIDGE_RANGE)
-        return bounds
-
-    def _minimise(self, objective, theta, queries, looseness):
-        bounds = self._bounds(objective)
-        theta = np.clip(theta, bounds[:, 0], bounds[:, 1])
-        goal = self.gradient_goal * looseness
-        options = {"maxiter": self.max_iter, "gtol": goal / self.unit, "ftol": 0.0, "maxcor": 20, "maxls": 20}
-
-        def scaled(at):
-            value, gradient = objective.evaluate(at, queries)
-            return value / self.unit, gradient / self.unit
-
-        with serial_blas():
-            found = minimize(scaled, theta, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-        step = np.clip(found.x - found.jac * self.unit, bounds[:, 0], bounds[:, 1]) - found.x
-        self.n_iter += int(found.nit)
-        self.gradient_norm = float(np.abs(step).max(initial=0.0))
-        self.converged = self.gradient_norm <= goal
-        return found.x, float(found.fun) * self.unit

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sksoft.kernels.row_keys import row_keys
+
 
 @dataclass(frozen=True)
 class DistinctRows:
@@ -32,6 +34,8 @@ class DistinctRows:
         Which of the m each given row became, -1 where its weight is zero.
     spread : float
         Weighted mean of the squared distance of targets from their merged row's.
+    keys : ndarray (m,), uint64
+        Hash of what is left out together: of the row's features, or the least of the group's rows.
     """
 
     X: np.ndarray
@@ -40,6 +44,7 @@ class DistinctRows:
     left_out: np.ndarray
     row: np.ndarray
     spread: float
+    keys: np.ndarray
 
     @property
     def total(self) -> float:
@@ -50,6 +55,12 @@ class DistinctRows:
     def prior(self) -> np.ndarray:
         """Weighted mean of the targets, (v,)."""
         return self.weights @ self.targets / self.total
+
+    def fifth(self) -> np.ndarray:
+        """True for about a fifth of the rows (or groups), chosen by their content, never all and at least one; (m,)."""
+        units = np.unique(self.keys)
+        n_held = min(max(1, round(len(units) / 5)), len(units) - 1)
+        return self.keys < units[n_held]
 
 
 def distinct_rows(X, targets, weights, groups=None) -> DistinctRows:
@@ -88,7 +99,12 @@ def distinct_rows(X, targets, weights, groups=None) -> DistinctRows:
         what = "distinct rows of positive weight" if groups is None else "groups with rows of positive weight"
         raise ValueError(f"Leave-one-out needs at least two {what}, got {len(np.unique(left_out))}.")
     spread = float(weights[kept] @ distance / weights[kept].sum())
-    return DistinctRows(X[kept[first]], means, total, left_out, row, spread)
+    hashes = row_keys(X[kept[first]])
+    if groups is not None:  # the least hash in a group is the same however its rows are ordered
+        least = np.full(left_out.max() + 1, np.iinfo(np.uint64).max)
+        np.minimum.at(least, left_out, hashes)
+        hashes = least[left_out]
+    return DistinctRows(X[kept[first]], means, total, left_out, row, spread, hashes)
 
 
 def _distinct(table):

@@ -42,6 +42,8 @@ class LeaveOneOut:
         ε of :class:`~sksoft.attention.heads.Heads`.
     degree : {0, 1}
         Local means or local lines.
+    absent : ndarray (m,), bool, optional
+        Rows that are no keys: held out, to be asked for as queries.
     """
 
     rows: DistinctRows
@@ -52,10 +54,14 @@ class LeaveOneOut:
     learns_sinks: bool = False
     prior_mix: float = 0.0
     degree: int = 0
+    absent: np.ndarray | None = None
     log_weights: np.ndarray = field(init=False)
 
     def __post_init__(self):
-        object.__setattr__(self, "log_weights", np.log(self.rows.weights))
+        log_weights = np.log(self.rows.weights)
+        if self.absent is not None:
+            log_weights[self.absent] = -np.inf
+        object.__setattr__(self, "log_weights", log_weights)
 
     @property
     def sections(self) -> dict[str, slice]:
@@ -101,13 +107,14 @@ class LeaveOneOut:
         heads, everything = self.heads(theta), slice(None)
         return heads.combine([heads.answer(h, *self.average(theta, h, everything)[1:3]) for h in range(self.n_heads)])
 
-    def evaluate(self, theta, queries=slice(None)) -> tuple[float, np.ndarray]:
-        """F and its gradient, summed over the rows `queries` only; all rows are keys.
+    def evaluate(self, theta, queries=slice(None), slope=True) -> tuple[float, np.ndarray]:
+        """F and its gradient, which is zeros without `slope`, summed over the rows `queries` only; all rows are keys.
 
         Parameters
         ----------
         theta : ndarray (size,), float64
         queries : slice or ndarray of int
+        slope : bool
 
         Returns
         -------
@@ -119,6 +126,8 @@ class LeaveOneOut:
         outs, lses = [a[1] for a in averages], [a[2] for a in averages]
         answers = [heads.answer(h, out, lse) for h, (out, lse) in enumerate(zip(outs, lses))]
         value, gradient = self._loss(heads.combine(answers), queries)
+        if not slope:
+            return value, np.zeros(self.size)
         pulled = heads.pull(outs, lses, answers, gradient)
         total = np.zeros(self.size)
         sections = self.sections

@@ -62,6 +62,7 @@ class RowAdaptive:
     def weights(self, distances, left_out, weights):
         """Weights a (b, m) and da/dz before the shift of t, w [..]₊^(1/(α−1) − 1)."""
         power = 1.0 / (self.alpha - 1.0)
+        distances[:, weights == 0.0] = np.inf
         if left_out is not None:
             distances[left_out] = np.inf
         nearest = distances.min(axis=1, keepdims=True)

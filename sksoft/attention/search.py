@@ -1,0 +1,205 @@
+"""The search for bandwidths: starts, stages and bounds for L-BFGS-B [1]_ on the leave-one-out loss.
+
+One bandwidth for all features is searched first, from several starts. It starts the others. Bandwidths of features are
+searched from it and from a wide start. A linear metric has p r parameters and would fit the training set by heart
+within a dozen steps (leave-one-out leaves out a key, not what the row did to the metric), so there the search is over
+four fifths of the rows and stops where the loss of the fifth that is held out does.
+
+References
+----------
+.. [1] Byrd, Lu, Nocedal, Zhu, "A limited memory algorithm for bound constrained optimization", SIAM J. Sci. Comput.
+   16, 1995.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.optimize import minimize
+from sklearn.utils import check_random_state
+
+from sksoft.attention.distinct_rows import DistinctRows
+from sksoft.attention.feature_maps import Ard, Linear, Scale
+from sksoft.attention.leave_one_out import LeaveOneOut
+from sksoft.attention.pair_blocks import squared_distances
+from sksoft.attention.smoothers import SMOOTHERS
+from sksoft.kernels.blocks import serial_blas
+
+# Bandwidths over the features' standard deviations.
+RANGE = (1e-4, 1e4)
+# Of local lines: the covariance of features is a difference of moments, whose rounding must stay far below the ridge.
+LINES_RANGE, RIDGE_RANGE = (1e-3, 1e4), (1e-6, 1e8)
+# Rows above which the search starts on a sample of queries, and how many these are.
+ALL_QUERIES, SAMPLED_QUERIES = 3000, 2000
+# The neighbour whose median distance is the unit of the starts, and rows whose distances are looked at.
+NEIGHBOUR, DISTANCE_ROWS = 10, 500
+# Compact kernels reach one bandwidth, softmax ones about three.
+REACH = {"epanechnikov": 3.0, "biweight": 3.5, "triweight": 4.0}
+# exp(-this) of a typical row's total weight is the prior's at the start.
+SINK_START = 4.0
+# A stage that only starts another may leave this many times the gradient.
+LOOSE = 10.0
+# Steps without a better held-out loss after which the search ends.
+PATIENCE = 6
+
+
+class Search:
+    """Stages of the search over one set of rows; `gradient_norm` and `converged` are of the last one.
+
+    Parameters
+    ----------
+    rows : DistinctRows
+    kernel, loss, degree
+        As :func:`~sksoft.attention.bandwidth.choose_bandwidth` takes them.
+    prior : (bool, float)
+        Whether sinks are learned, and the fixed share of the prior.
+    max_iter, tol, random_state
+        As there.
+    """
+
+    def __init__(self, rows: DistinctRows, kernel, loss, degree, prior, max_iter, tol, random_state):
+        self.rows, self.kernel, self.max_iter = rows, kernel, max_iter
+        self.shared = {"smoother": SMOOTHERS[kernel], "loss": loss, "degree": degree}
+        self.shared |= {"learns_sinks": prior[0], "prior_mix": prior[1]}
+        self.n_iter, self.gradient_norm, self.converged = 0, np.inf, False
+        spread = np.sqrt(rows.weights @ (rows.X - rows.weights @ rows.X / rows.total) ** 2 / rows.total)
+        self.constant = np.ptp(rows.X, axis=0) == 0.0
+        self.spread = np.where(self.constant, 1.0, np.maximum(spread, np.finfo(float).tiny))
+        rng, m = check_random_state(random_state), len(rows.X)
+        self.queries = np.sort(rng.choice(m, SAMPLED_QUERIES, replace=False)) if m > ALL_QUERIES else slice(None)
+        self.unit = self._loss_of_prior()  # of the loss: the search does not see in which units y is
+        self.gradient_goal = tol * self.unit
+        self.losses: list[float] = []
+
+    def run(self, metric, heads, rank, starts) -> tuple[LeaveOneOut, np.ndarray, float]:
+        """The objective that was asked for, its best θ and the loss there, over all rows."""
+        scale = self._objective(Scale(self.rows.X.shape[1]))
+        near, found = self.near_distance(), []
+        for factor in starts:
+            found.append(self._minimise(scale, self._started(scale, np.log(near * factor)), self.queries, LOOSE))
+        self.losses += [value for _, value in found]
+        theta = min(found, key=lambda pair: pair[1])[0]
+        if metric == "scale" and heads == 1:
+            return self._polished(scale, [theta])
+        if metric == "linear":
+            return self._held_out(theta, heads, rank)
+        objective = self._objective(Ard(self.constant) if metric == "ard" else scale.feature_map, heads)
+        wide = self._started(scale, np.log(2.0 * near))
+        thetas = [self._spread_out(objective, start) for start in (theta, wide)]
+        if not isinstance(self.queries, slice):
+            found = [self._minimise(objective, start, self.queries, LOOSE) for start in thetas]
+            self.losses += [value for _, value in found]
+            thetas = [min(found, key=lambda pair: pair[1])[0]]
+        return self._polished(objective, thetas)
+
+    def near_distance(self) -> float:
+        """Median distance to a near neighbour, from some rows to all; for inner products, the root of a typical one."""
+        X = self.rows.X
+        some = X[np.linspace(0, len(X) - 1, min(len(X), DISTANCE_ROWS)).astype(int)]
+        if self.kernel == "dot":
+            return float(np.sqrt(np.median(np.abs(some @ some.T)))) or 1.0
+        distances = squared_distances(some, X)
+        distances[distances <= 1e-14 * np.abs(X).max() ** 2] = np.inf
+        near = np.partition(distances, min(NEIGHBOUR, len(X) - 1) - 1, axis=1)[:, min(NEIGHBOUR, len(X) - 1) - 1]
+        return REACH.get(self.kernel, 1.0) * float(np.sqrt(np.median(near[near < np.inf])))
+
+    def _objective(self, feature_map, heads=1):
+        return LeaveOneOut(self.rows, feature_map=feature_map, n_heads=heads, **self.shared)
+
+    def _loss_of_prior(self):
+        rows, prior = self.rows, self.rows.prior
+        if self.shared["loss"] == "squared":
+            scale = rows.weights @ ((rows.targets - prior) ** 2).sum(axis=1) / rows.total + rows.spread
+        else:
+            scale = -float(prior[prior > 0.0] @ np.log(prior[prior > 0.0]))
+        return max(float(scale), np.finfo(float).tiny)
+
+    def _started(self, objective, log_bandwidth):
+        theta = np.zeros(objective.size)
+        theta[objective.sections["maps"]] = log_bandwidth
+        theta[objective.sections["ridge"]] = np.log(1e-2)
+        if self.shared["learns_sinks"]:
+            lse = objective.average(theta, 0, self.queries)[2]
+            reached = lse[lse > -np.inf]
+            theta[objective.sections["sinks"]] = np.median(reached) - SINK_START if len(reached) else 0.0
+        return theta
+
+    def _spread_out(self, objective, theta):
+        """θ of `objective` from that of one head with one bandwidth; heads start a factor of four apart."""
+        heads, feature_map = objective.n_heads, objective.feature_map
+        offsets = np.log(4.0) * (np.arange(heads) - (heads - 1) / 2)
+        logs = theta[0] + offsets
+        if isinstance(feature_map, Linear):
+            eye = np.eye(feature_map.n_features, feature_map.rank).ravel()
+            maps = np.exp(-logs)[:, None] * eye
+        else:
+            maps = np.repeat(logs[:, None], feature_map.size, axis=1)
+        n_sinks = int(self.shared["learns_sinks"])
+        rest = [np.zeros(heads if heads > 1 else 0), np.repeat(theta[1 : 1 + n_sinks], heads), theta[1 + n_sinks :]]
+        return np.concatenate([maps.ravel(), *rest])
+
+    def _polished(self, objective, thetas):
+        """The best of what the searches over all rows from `thetas` end in."""
+        best: tuple = (None, np.inf)
+        for start in thetas:
+            theta, value = self._minimise(objective, start, slice(None), 1.0)
+            self.losses.append(value)
+            if value < best[1] or best[0] is None:
+                best = (theta, value, self.gradient_norm, self.converged)
+        theta, value, self.gradient_norm, self.converged = best
+        return objective, theta, value
+
+    def _held_out(self, theta, heads, rank):
+        """A linear metric, stopped by rows that are held out."""
+        p = self.rows.X.shape[1]
+        objective = self._objective(Linear(p, p if rank is None else rank), heads)
+        held = self.rows.fifth()
+        learning = replace(objective, absent=held)
+        queries, held_queries = np.flatnonzero(~held), np.flatnonzero(held)
+        start = self._spread_out(objective, theta)
+        best = [learning.evaluate(start, held_queries, slope=False)[0], start, 0]
+        n_iter = 0
+
+        def watch(intermediate_result):
+            nonlocal n_iter
+            n_iter += 1
+            value = learning.evaluate(intermediate_result.x, held_queries, slope=False)[0]
+            if value < best[0]:
+                best[:] = [value, intermediate_result.x.copy(), n_iter]
+            if n_iter - best[2] >= PATIENCE:
+                raise StopIteration
+
+        self._minimise(learning, start, queries, 1.0, watch)
+        self.losses.append(best[0])
+        value, gradient = objective.evaluate(best[1])
+        self.gradient_norm = float(np.abs(gradient).max())
+        self.converged = self.converged or n_iter - best[2] >= PATIENCE
+        return objective, best[1], value
+
+    def _bounds(self, objective):
+        bounds = np.tile([-np.inf, np.inf], (objective.size, 1))
+        if not isinstance(objective.feature_map, Linear):
+            spread = self.spread if isinstance(objective.feature_map, Ard) else np.linalg.norm(self.spread)
+            scale = np.log(np.broadcast_to(spread, objective.feature_map.size))
+            for j, factor in enumerate(LINES_RANGE if objective.degree else RANGE):
+                bounds[objective.sections["maps"], j] = np.tile(scale + np.log(factor), objective.n_heads)
+        bounds[objective.sections["ridge"]] = np.log(RIDGE_RANGE)
+        return bounds
+
+    def _minimise(self, objective, theta, queries, looseness, watch=None):
+        bounds = self._bounds(objective)
+        theta = np.clip(theta, bounds[:, 0], bounds[:, 1])
+        goal = self.gradient_goal * looseness
+        options = {"maxiter": self.max_iter, "gtol": goal / self.unit, "ftol": 0.0, "maxcor": 20, "maxls": 20}
+        settings = {"jac": True, "method": "L-BFGS-B", "bounds": bounds, "options": options, "callback": watch}
+
+        def scaled(at):
+            value, gradient = objective.evaluate(at, queries)
+            return value / self.unit, gradient / self.unit
+
+        with serial_blas():
+            found = minimize(scaled, theta, **settings)
+        step = np.clip(found.x - found.jac * self.unit, bounds[:, 0], bounds[:, 1]) - found.x
+        self.n_iter += int(found.nit)
+        self.gradient_norm = float(np.abs(step).max(initial=0.0))
+        self.converged = self.gradient_norm <= goal
+        return found.x, float(found.fun) * self.unit
