@@ -22,6 +22,9 @@ _HOMES = {
     "softmax_jvp": "functional",
     "softmax_vjp": "functional",
     "softmax_jacobian": "functional",
+    "scaled_dot_product_attention": "functional",
+    "attention_vjp": "functional",
+    "causal_mask": "functional",
     "SigmoidClassifier": "linear",
     "SoftmaxRegression": "linear",
     "SoftmaxRegressionCV": "linear",
@@ -114,9 +117,12 @@ if TYPE_CHECKING:
     )
     from sksoft.distillation import KnowledgeDistiller
     from sksoft.functional import (
+        attention_vjp,
+        causal_mask,
         entmax,
         log_softmax,
         logsumexp,
+        scaled_dot_product_attention,
         softmax,
         softmax_jacobian,
         softmax_jvp,

@@ -1,5 +1,6 @@
-"""Functions of arrays: softmax and its relatives along any axis."""
+"""Functions of arrays: softmax and its relatives along any axis, and attention."""
 
+from sksoft.functional.attention import attention_vjp, causal_mask, scaled_dot_product_attention
 from sksoft.functional.softmax import (
     entmax,
     log_softmax,
@@ -12,9 +13,12 @@ from sksoft.functional.softmax import (
 )
 
 __all__ = [
+    "attention_vjp",
+    "causal_mask",
     "entmax",
     "log_softmax",
     "logsumexp",
+    "scaled_dot_product_attention",
     "softmax",
     "softmax_jacobian",
     "softmax_jvp",

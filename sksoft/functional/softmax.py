@@ -259,7 +259,7 @@ def softmax_jvp(proba, vectors, axis=-1):
     >>> softmax_jvp([0.25, 0.75], [1.0, 0.0])
     array([ 0.1875, -0.1875])
     """
-    proba, vectors = _real_array("proba", proba), _real_array("vectors", vectors)
+    proba, vectors = real_array("proba", proba), real_array("vectors", vectors)
     if proba.shape != vectors.shape:
         raise ValueError(
             f"'proba' and 'vectors' must have the same shape. Got {proba.shape} and {vectors.shape} instead."
@@ -333,7 +333,7 @@ class _Rows:
     """An array seen as (n, K) rows along one axis, and the way back."""
 
     def __init__(self, array, axis, mask=None, name="scores"):
-        self.array = _real_array(name, array)
+        self.array = real_array(name, array)
         if self.array.ndim == 0:
             raise ValueError(f"{name!r} must have at least one axis. Got a scalar instead.")
         self.axis = np.lib.array_utils.normalize_axis_index(axis, self.array.ndim)
@@ -423,7 +423,7 @@ def _checked_mask(mask, shape):
         ) from None
 
 
-def _real_array(name, array):
+def real_array(name, array):
     """float32 stays, every other real number becomes float64."""
     array = np.asarray(array)
     if array.dtype.kind not in "fiub":

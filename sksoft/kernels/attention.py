@@ -84,20 +84,11 @@ def attend(
         In nats.
     """
     out, lse = np.empty((len(queries), values.shape[1])), np.empty(len(queries))
-    finite = np.isfinite(values).all(axis=1)
-    seen_by = Sight(bias, limits, query_groups, key_groups, mask)
-    for rows in _blocks(queries, keys):
-        seen = seen_by.of(rows, np.arange(len(keys)))
-        z = _scores(queries[rows], keys, score, scale, bias, None if mask is None else mask[rows], seen)
-        top = z.max(axis=1, keepdims=True, initial=-np.inf)
-        top[top == -np.inf] = 0.0
-        weights = np.exp(z - top)
-        total = weights.sum(axis=1, keepdims=True)
-        lse[rows] = (top + np.log(total))[:, 0]
-        weights /= total
-        out[rows] = weights @ np.where(finite[:, None], values, 0.0)
-        for j in np.flatnonzero(~finite):
-            out[rows] += np.where(seen[:, j, None], weights[:, j, None] * values[j], 0.0)
+    sight = Sight(bias, limits, query_groups, key_groups, mask)
+    for rows in score_blocks(len(queries), len(keys)):
+        seen, z = seen_scores(queries, keys, rows, score, scale, sight)
+        weights, lse[rows] = weights_of(z)
+        out[rows] = weighted_values(weights, values, seen)
     return out.astype(queries.dtype), lse.astype(queries.dtype)
 
 
@@ -151,20 +142,16 @@ def attend_vjp(
     """
     by_query = np.zeros(queries.shape)
     by_key, by_value, by_bias = np.zeros(keys.shape), np.zeros(values.shape), np.zeros(len(keys))
-    seen_by = Sight(bias, limits, query_groups, key_groups, mask)
+    sight = Sight(bias, limits, query_groups, key_groups, mask)
     nonempty = lse != -np.inf
     # Where C is 0, what it is multiplied with is not looked at.
     finite_queries, finite_keys = (np.where(np.isfinite(array), array, 0.0) for array in (queries, keys))
-    for rows in _blocks(queries, keys):
+    for rows in score_blocks(len(queries), len(keys)):
         rows = np.arange(len(queries))[rows][nonempty[rows]]
-        seen = seen_by.of(rows, np.arange(len(keys)))
-        z = _scores(queries[rows], keys, score, scale, bias, None if mask is None else mask[rows], seen)
-        weights = np.where(seen, np.exp(z - lse[rows, None].astype(np.float64)), 0.0)
+        seen, z = seen_scores(queries, keys, rows, score, scale, sight)
         gradient = out_gradient[rows].astype(np.float64)
-        along = np.einsum("ij,ij->i", gradient, out[rows])
-        if lse_gradient is not None:
-            along -= lse_gradient[rows]
-        C = np.where(seen, weights * (gradient @ values.T - along[:, None]), 0.0)
+        extra = 0.0 if lse_gradient is None else lse_gradient[rows]
+        weights, C = slopes_of(seen, z, values, out[rows], lse[rows], gradient, extra)
         by_value += weights.T @ gradient
         by_bias += C.sum(axis=0)
         if score == "laplace":
@@ -209,20 +196,51 @@ class Sight:
         return {**parts, "bias": self.bias, "key_groups": self.key_groups}
 
 
-def _blocks(queries, keys):
-    return row_blocks(len(queries), 8 * len(keys), TILE_BYTES)
+def score_blocks(n_queries, n_keys):
+    """Slices of queries whose scores fit :data:`TILE_BYTES`."""
+    return row_blocks(n_queries, 8 * n_keys, TILE_BYTES)
 
 
-def _scores(queries, keys, score, scale, bias, mask, seen):
-    """z of these queries and all keys, float64, −inf where the query does not see the key."""
+@quietly
+def seen_scores(queries, keys, rows, score, scale, sight):
+    """What the queries of `rows` see, and z in float64, −∞ where they do not."""
     if score == "dot":
-        z = queries.astype(np.float64) @ keys.T.astype(np.float64)
+        z = queries[rows].astype(np.float64) @ keys.T.astype(np.float64)
     else:
-        z = cdist(queries, keys, "sqeuclidean" if score == "gaussian" else "euclidean")
+        z = cdist(queries[rows], keys, "sqeuclidean" if score == "gaussian" else "euclidean")
         z *= -0.5 if score == "gaussian" else -1.0
     z *= scale
-    if bias is not None:
-        z += bias
-    if mask is not None and mask.dtype != bool:
-        z += mask
-    return np.where(seen, z, -np.inf)
+    if sight.bias is not None:
+        z += sight.bias
+    if sight.mask is not None and sight.mask.dtype != bool:
+        z += sight.mask[rows]
+    seen = sight.of(rows, np.arange(len(keys)))
+    return seen, np.where(seen, z, -np.inf)
+
+
+@quietly
+def weights_of(z):
+    """Softmax of each row, and its log Σ exp (n,): NaN and −∞ where all are −∞."""
+    top = z.max(axis=1, keepdims=True, initial=-np.inf)
+    top[top == -np.inf] = 0.0
+    weights = np.exp(z - top)
+    total = weights.sum(axis=1, keepdims=True)
+    return weights / total, (top + np.log(total))[:, 0]
+
+
+@quietly
+def weighted_values(weights, values, seen):
+    """``Σ_j a_ij v_j`` over what is seen."""
+    finite = np.isfinite(values).all(axis=1)
+    out = weights @ (values if finite.all() else np.where(finite[:, None], values, 0.0))
+    for j in np.flatnonzero(~finite):
+        out += np.where(seen[:, j, None], weights[:, j, None] * values[j], 0.0)
+    return out
+
+
+@quietly
+def slopes_of(seen, z, values, out, lse, out_gradient, lse_gradient):
+    """Weights a and C = dL/dz of queries that see something, both (rows, m) float64 and 0 where nothing is seen."""
+    weights = np.where(seen, np.exp(z - lse[:, None].astype(np.float64)), 0.0)
+    along = np.einsum("ij,ij->i", out_gradient, out) - lse_gradient
+    return weights, np.where(seen, weights * (out_gradient @ values.T - along[:, None]), 0.0)

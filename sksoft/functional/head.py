@@ -1,0 +1,179 @@
+"""One head of attention: its own queries, keys and values, and which way to its result."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sksoft.kernels.attention import (
+    Sight,
+    attend,
+    attend_vjp,
+    score_blocks,
+    seen_scores,
+    slopes_of,
+    weighted_values,
+    weights_of,
+)
+from sksoft.kernels.rowwise import quietly
+
+# Queries whose additive mask is divided by a temperature at once.
+MASKED_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Head:
+    """``z = (scale · score(q, k) + mask) / temperature`` over the keys that a query sees.
+
+    Attributes
+    ----------
+    queries, keys, values : ndarray (n, d), (m, d), (m, v)
+    score : {'dot', 'rbf', 'bilinear', 'additive'}
+    score_weight : ndarray or None
+        (d of queries, d of keys) for 'bilinear', (d,) for 'additive'.
+    scale, temperature : float
+    mask : ndarray (n, m) bool or floating, or None
+    limits : ndarray (n,) int64 or None
+        As in :func:`sksoft.kernels.attention.attend`.
+    top_k : int or None
+        Largest scores that count, the first of equal ones.
+    """
+
+    queries: np.ndarray
+    keys: np.ndarray
+    values: np.ndarray
+    score: str
+    score_weight: Any
+    scale: float
+    temperature: float
+    mask: np.ndarray | None
+    limits: np.ndarray | None
+    top_k: int | None
+
+    @quietly
+    def attended(self):
+        """Out (n, v) and lse (n,)."""
+        out = np.empty((len(self.queries), self.values.shape[1]), self.values.dtype)
+        lse = np.empty(len(out), out.dtype)
+        if self.score == "additive":
+            for rows in score_blocks(len(out), len(self.keys)):
+                seen, z = self._seen_scores(rows)
+                weights, lse[rows] = weights_of(z)
+                out[rows] = weighted_values(weights, self.values, seen)
+        else:
+            queries = self._projected()
+            for rows, given in self._pieces():
+                out[rows], lse[rows] = attend(queries[rows], self.keys, self.values, **given)
+        return out, lse
+
+    @quietly
+    def weights(self):
+        """a (n, m), in the dtype of the values."""
+        weights = np.empty((len(self.queries), len(self.keys)), self.values.dtype)
+        for rows in score_blocks(*weights.shape):
+            weights[rows] = weights_of(self._seen_scores(rows)[1])[0]
+        return weights
+
+    @quietly
+    def gradients(self, out, lse, out_gradient, lse_gradient):
+        """Gradients in queries, keys, values and the weight of the score, the last None where there is none."""
+        if self.score == "additive":
+            return self._additive_gradients(out, lse, out_gradient, lse_gradient)
+        queries = self._projected()
+        by_query, by_key, by_value = (np.zeros(array.shape) for array in (queries, self.keys, self.values))
+        for rows, given in self._pieces():
+            parts = attend_vjp(queries[rows], self.keys, self.values, out[rows], lse[rows], out_gradient[rows],
+                               lse_gradient=lse_gradient[rows], **given)  # fmt: skip
+            by_query[rows] = parts[0]
+            by_key += parts[1]
+            by_value += parts[2]
+        if self.score_weight is None:
+            return by_query, by_key, by_value, None
+        seeing = np.where((lse != -np.inf)[:, None], self.queries, 0.0)
+        return by_query @ self.score_weight.T.astype(np.float64), by_key, by_value, seeing.T @ by_query
+
+    def _added_mask(self):
+        """The mask where it is of numbers that are added to scores, else None."""
+        return None if self.mask is None or self.mask.dtype == bool else self.mask
+
+    def _divided(self, mask):
+        return np.divide(mask, self.temperature, dtype=np.result_type(mask, self.values))
+
+    def _projected(self):
+        """Queries in the space of the keys."""
+        return self.queries @ self.score_weight if self.score == "bilinear" else self.queries
+
+    def _pieces(self):
+        """Slices of queries with what the kernel is told about them."""
+        given = {"score": "gaussian" if self.score == "rbf" else "dot", "scale": self.scale / self.temperature}
+        n_queries, added = len(self.queries), self._added_mask()
+        if self.top_k is not None:
+            for rows in score_blocks(n_queries, len(self.keys)):
+                seen = self._seen_scores(rows)[0]
+                mask = seen if added is None else np.where(seen, self._divided(added[rows]), -np.inf)
+                yield rows, {**given, "mask": mask}
+        elif added is not None and self.temperature != 1.0:
+            for start in range(0, n_queries, MASKED_ROWS):
+                rows = slice(start, min(start + MASKED_ROWS, n_queries))
+                yield (
+                    rows,
+                    {
+                        **given,
+                        "mask": self._divided(added[rows]),
+                        "limits": None if self.limits is None else self.limits[rows],
+                    },
+                )
+        else:
+            yield slice(0, n_queries), {**given, "mask": self.mask, "limits": self.limits}
+
+    def _seen_scores(self, rows):
+        """What these queries see among their `top_k`, (rows, m), and z, −∞ where they do not."""
+        sight = Sight(limits=self.limits, mask=self.mask)
+        if self.score == "additive":
+            z = self.scale * self._additive_scores(rows)
+            added = self._added_mask()
+            z = z if added is None else z + added[rows]
+            seen = sight.of(rows, np.arange(len(self.keys)))
+            z = np.where(seen, z, -np.inf)
+        else:
+            score = "gaussian" if self.score == "rbf" else "dot"
+            queries = self._projected()[rows]
+            seen, z = seen_scores(queries, self.keys, rows, score, self.scale, sight)
+        z /= self.temperature
+        if self.top_k is not None:
+            seen = seen & largest(z, self.top_k)
+            z = np.where(seen, z, -np.inf)
+        return seen, z
+
+    def _additive_scores(self, rows):
+        """Σ_c w_c tanh(q_c + k_c)."""
+        z = np.zeros((len(self.queries[rows]), len(self.keys)))
+        for c, weight in enumerate(self.score_weight):
+            z += weight * np.tanh(np.add.outer(self.queries[rows, c], self.keys[:, c], dtype=np.float64))
+        return z
+
+    def _additive_gradients(self, out, lse, out_gradient, lse_gradient):
+        by_query, by_key, by_value = (np.zeros(a.shape) for a in (self.queries, self.keys, self.values))
+        by_weight, factor = np.zeros(len(self.score_weight)), self.scale / self.temperature
+        for block in score_blocks(len(self.queries), len(self.keys)):
+            rows = np.arange(block.start, block.stop)[lse[block] != -np.inf]
+            seen, z = self._seen_scores(rows)
+            gradient = out_gradient[rows].astype(np.float64)
+            weights, C = slopes_of(seen, z, self.values, out[rows], lse[rows], gradient, lse_gradient[rows])
+            by_value += weights.T @ gradient
+            for c, weight in enumerate(self.score_weight):
+                activation = np.tanh(np.add.outer(self.queries[rows, c], self.keys[:, c], dtype=np.float64))
+                by_weight[c] += factor * np.where(seen, C * activation, 0.0).sum()
+                slope = np.where(seen, factor * weight * C * (1.0 - activation**2), 0.0)
+                by_query[rows, c] = slope.sum(axis=1)
+                by_key[:, c] += slope.sum(axis=0)
+        return by_query, by_key, by_value, by_weight
+
+
+def largest(z, k):
+    """True at the k largest of each row, the first of equal ones, and at every NaN."""
+    n_keys = z.shape[1]
+    least = np.partition(z, n_keys - k, axis=1)[:, n_keys - k, None]
+    above, equal = z > least, z == least
+    room = k - above.sum(axis=1, keepdims=True)
+    return above | (equal & (equal.cumsum(axis=1) <= room)) | np.isnan(z)
