@@ -83,7 +83,7 @@ def _fitted_to(estimator, X, y, rows, fit_params):
 
 
 def mutual_information(proba_of_members, weights=None) -> np.ndarray:
-    """I (n,), to 12 decimals, from an iterable of M arrays (n, K) of members that are drawn by weights (M,); holds two."""
+    """I (n,), to 12 decimals, from an iterable of M arrays (n, K) of members drawn by weights (M,); holds two."""
     total: Any = 0.0
     entropy: Any = 0.0
     mass = 0.0
