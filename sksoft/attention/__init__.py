@@ -4,5 +4,12 @@ from sksoft.attention.attention_classifier import AttentionClassifier
 from sksoft.attention.attention_regressor import AttentionRegressor
 from sksoft.attention.graph_attention import graph_attention
 from sksoft.attention.graph_attention_classifier import GraphAttentionClassifier
+from sksoft.attention.logit_normalizer import LogitNormalizer
 
-__all__ = ["AttentionClassifier", "AttentionRegressor", "GraphAttentionClassifier", "graph_attention"]
+__all__ = [
+    "AttentionClassifier",
+    "AttentionRegressor",
+    "GraphAttentionClassifier",
+    "LogitNormalizer",
+    "graph_attention",
+]

@@ -1,6 +1,7 @@
 """Functions of arrays: softmax and its relatives along any axis, and attention."""
 
 from sksoft.functional.attention import attention_vjp, causal_mask, scaled_dot_product_attention
+from sksoft.functional.routing import routing_by_agreement
 from sksoft.functional.softmax import (
     entmax,
     log_softmax,
@@ -19,6 +20,7 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "scaled_dot_product_attention",
+    "routing_by_agreement",
     "softmax",
     "softmax_jacobian",
     "softmax_jvp",

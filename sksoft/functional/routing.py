@@ -1,0 +1,108 @@
+"""Routing between capsules: children send their votes to the parents that agree with them."""
+
+from numbers import Integral
+
+import numpy as np
+
+from sksoft.functional.softmax import softmax
+
+
+def routing_by_agreement(votes, n_iter=3, *, log_prior=None, return_coupling=False):
+    r"""Dynamic routing between capsules ([1]_, procedure 1).
+
+    Each of n children shares itself out among m parents by a softmax of its logits b, which start at the prior and grow
+    by the agreement of its vote with what the parent became::
+
+        c_i = softmax(b_i)     s_j = Σ_i c_ij û_ij     v_j = ‖s_j‖² / (1 + ‖s_j‖²) · s_j / ‖s_j‖     b_ij += ⟨û_ij, v_j⟩
+
+    Parameters
+    ----------
+    votes : array-like of shape (..., n, m, d)
+        û_ij, what child i predicts parent j to be: finite. Leading axes are cases on their own.
+    n_iter : int >= 1, default=3
+        Rounds; one is the prior's shares.
+    log_prior : array-like broadcastable to (..., n, m), default=None
+        Where b starts, in nats; zeros by default. −inf keeps a child from a parent.
+    return_coupling : bool, default=False
+        Whether the shares of the last round are wanted, too.
+
+    Returns
+    -------
+    parents : ndarray of shape (..., m, d)
+        v, vectors shorter than one.
+    coupling : ndarray of shape (..., n, m)
+        c, rows sum to one. Only where `return_coupling`.
+
+    Raises
+    ------
+    ValueError
+        If `votes` has fewer than three axes or is not finite, `log_prior` does not fit, leaves a child no parent or
+        holds NaN, or `n_iter` is no positive integer.
+
+    Notes
+    -----
+    O(n m d) time a round for each case. float32 votes are routed in float32.
+
+    References
+    ----------
+    .. [1] Sabour, Frosst, Hinton, "Dynamic routing between capsules", NeurIPS 2017.
+
+    Examples
+    --------
+    Two of three children agree on what the first parent is; the third child's vote for it is another:
+
+    >>> import numpy as np
+    >>> from sksoft.functional import routing_by_agreement
+    >>> votes = np.array([[[2.0, 0.0], [1.0, 0.0]], [[2.0, 0.0], [0.0, 1.0]], [[-2.0, 0.0], [1.0, 1.0]]])
+    >>> parents, coupling = routing_by_agreement(votes, return_coupling=True)
+    >>> coupling.round(2)
+    array([[0.84, 0.16],
+           [0.84, 0.16],
+           [0.01, 0.99]])
+    """
+    votes = np.asarray(votes)
+    if votes.dtype.kind not in "biuf" or votes.ndim < 3:
+        raise ValueError(
+            "The 'votes' parameter must be real numbers of shape (..., n_children, n_parents, n_dimensions). Got"
+            f" {votes.dtype} of shape {votes.shape} instead."
+        )
+    votes = votes if votes.dtype == np.float32 else votes.astype(np.float64)
+    if not np.isfinite(votes).all():
+        raise ValueError("The 'votes' parameter must be finite. Got NaN or infinity instead.")
+    if not isinstance(n_iter, Integral) or isinstance(n_iter, bool) or n_iter < 1:
+        raise ValueError(f"The 'n_iter' parameter must be an int >= 1. Got {n_iter!r} instead.")
+    logits = _first_logits(log_prior, votes)
+    for _ in range(n_iter - 1):
+        parents = _parents(softmax(logits), votes)
+        logits += np.einsum("...nmd,...md->...nm", votes, parents)
+    coupling = softmax(logits)
+    parents = _parents(coupling, votes)
+    return (parents, coupling) if return_coupling else parents
+
+
+def _first_logits(log_prior, votes: np.ndarray) -> np.ndarray:
+    if log_prior is None:
+        return np.zeros(votes.shape[:-1], votes.dtype)
+    prior = np.asarray(log_prior, dtype=votes.dtype)
+    if np.isnan(prior).any() or (prior == np.inf).any():
+        raise ValueError("The 'log_prior' parameter must hold numbers below infinity. Got NaN or infinity instead.")
+    try:
+        logits = np.broadcast_to(prior, votes.shape[:-1]).copy()
+    except ValueError:
+        raise ValueError(
+            f"The 'log_prior' parameter must be broadcastable to {votes.shape[:-1]}. Got shape {prior.shape} instead."
+        ) from None
+    if (logits == -np.inf).all(axis=-1).any():
+        raise ValueError("The 'log_prior' parameter must leave every child a parent. Got rows of -inf only.")
+    return logits
+
+
+def _parents(coupling: np.ndarray, votes: np.ndarray) -> np.ndarray:
+    """What parents become of votes in these shares: their sum, shortened below one."""
+    sums = np.einsum("...nm,...nmd->...md", coupling, votes)
+    largest = np.abs(sums).max(axis=-1, keepdims=True, initial=0.0)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        directions = np.where(largest > 0.0, sums / largest, 0.0)
+        norms = np.sqrt(np.sum(directions**2, axis=-1, keepdims=True))
+        lengths = 1.0 / (1.0 + (largest * norms) ** -2)
+        return np.where(largest > 0.0, directions / norms * lengths, 0.0).astype(votes.dtype)
