@@ -66,8 +66,7 @@ def fit(student, rows: TransferRows, temperature: float, alpha: float):
     centre = np.zeros(X.shape[1])
     if not sparse.issparse(X) and student.fit_intercept:
         centre = np.average(X, axis=0, weights=rows.weights)
-        X = X - centre
-    inner = _fit_blocks(student, rows, X, temperature, alpha)
+    inner = _fit_blocks(student, rows, X, centre, temperature, alpha)
     for name, value in vars(inner).items():
         if name.endswith("_") and name not in OWN:
             setattr(fitted, name, value)
@@ -79,12 +78,24 @@ def fit(student, rows: TransferRows, temperature: float, alpha: float):
     return fitted
 
 
-def _fit_blocks(student, rows: TransferRows, X, temperature: float, alpha: float):
+def _blocks(X, centre: np.ndarray, hard: np.ndarray, temperature: float, fit_intercept: bool):
+    """Features of both blocks; dense ones are written once, for two blocks of many rows are large enough."""
+    n_rows, n_features = X.shape
+    if sparse.issparse(X):
+        if fit_intercept:
+            X = sparse.hstack([X, np.ones((n_rows, 1))], format="csr")
+        return stacked(X[hard], X / temperature)
+    blocks = np.empty((len(hard) + n_rows, n_features + fit_intercept))
+    soft = blocks[len(hard) :]
+    np.subtract(X, centre, out=soft[:, :n_features])
+    soft[:, n_features:] = 1.0
+    np.take(soft, hard, axis=0, out=blocks[: len(hard)], mode="clip")  # where mode="raise" makes a copy first
+    soft /= temperature
+    return blocks
+
+
+def _fit_blocks(student, rows: TransferRows, X, centre: np.ndarray, temperature: float, alpha: float):
     """The student fitted to both blocks."""
-    n_features = X.shape[1]
-    if student.fit_intercept:
-        ones = np.ones((X.shape[0], 1))
-        X = sparse.hstack([X, ones], format="csr") if sparse.issparse(X) else np.hstack([X, ones])
     hard = np.flatnonzero(rows.labelled) if alpha < 1.0 else np.empty(0, dtype=np.intp)
     labels = np.zeros((len(hard), rows.n_classes))
     labels[np.arange(len(hard)), rows.codes[hard]] = 1.0
@@ -96,12 +107,12 @@ def _fit_blocks(student, rows: TransferRows, X, temperature: float, alpha: float
     inner = clone(student).set_params(
         classes=rows.classes,
         fit_intercept=False,
-        feature_penalty=_with_free_column(student, n_features),
+        feature_penalty=_with_free_column(student, X.shape[1]),
         coef_sign=_with_unsigned_column(student),
         prior_logits=None,
     )
     return inner.fit(
-        stacked(X[hard], X / temperature),
+        _blocks(X, centre, hard, temperature, student.fit_intercept),
         np.concatenate([labels, rows.softened(temperature)]),
         sample_weight=np.concatenate([(1.0 - alpha) * rows.weights[hard], alpha * temperature**2 * rows.weights]),
         offset=offset,
