@@ -64,7 +64,9 @@ def test_the_neighbour_keeps_the_constraint_of_the_column_and_the_bound_is_that_
     assert point.value - dual <= point.gap() <= point.value - dual + slack
 
 
-@pytest.mark.parametrize(("column", "provable"), [(COLUMN, True), (-COLUMN, True), (np.where(Y == 0, -1.0, 1.0), False)])
+@pytest.mark.parametrize(
+    ("column", "provable"), [(COLUMN, True), (-COLUMN, True), (np.where(Y == 0, -1.0, 1.0), False)]
+)
 def test_a_column_of_another_sign_in_a_class_has_no_feasible_neighbour(column, provable):
     assert np.isfinite(objective(column).at(np.zeros(15)).gap()) == provable
 
