@@ -49,6 +49,7 @@ _HOMES = {
     "KnowledgeDistiller": "distillation",
     "GraphAttentionClassifier": "attention",
     "LogitNormalizer": "attention",
+    "SoftmaxFixationModel": "attention",
     "ActiveLearningLoop": "active",
     "UncertaintySampler": "active",
     "show_versions": "_versions",
@@ -100,7 +101,13 @@ if TYPE_CHECKING:
     from sksoft._config import config_context, get_config, set_config
     from sksoft._versions import show_versions
     from sksoft.active import ActiveLearningLoop, UncertaintySampler
-    from sksoft.attention import AttentionClassifier, AttentionRegressor, GraphAttentionClassifier
+    from sksoft.attention import (
+        AttentionClassifier,
+        AttentionRegressor,
+        GraphAttentionClassifier,
+        LogitNormalizer,
+        SoftmaxFixationModel,
+    )
     from sksoft.calibration import (
         AdaptiveTemperatureScaler,
         BinaryScaler,

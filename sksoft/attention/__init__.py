@@ -2,6 +2,7 @@
 
 from sksoft.attention.attention_classifier import AttentionClassifier
 from sksoft.attention.attention_regressor import AttentionRegressor
+from sksoft.attention.fixation_model import SoftmaxFixationModel
 from sksoft.attention.graph_attention import graph_attention
 from sksoft.attention.graph_attention_classifier import GraphAttentionClassifier
 from sksoft.attention.logit_normalizer import LogitNormalizer
@@ -11,5 +12,6 @@ __all__ = [
     "AttentionRegressor",
     "GraphAttentionClassifier",
     "LogitNormalizer",
+    "SoftmaxFixationModel",
     "graph_attention",
 ]

@@ -72,7 +72,7 @@ def routing_by_agreement(votes, n_iter=3, *, log_prior=None, return_coupling=Fal
     if not isinstance(n_iter, Integral) or isinstance(n_iter, bool) or n_iter < 1:
         raise ValueError(f"The 'n_iter' parameter must be an int >= 1. Got {n_iter!r} instead.")
     logits = _first_logits(log_prior, votes)
-    for _ in range(n_iter - 1):
+    for _ in range(int(n_iter) - 1):
         parents = _parents(softmax(logits), votes)
         logits += np.einsum("...nmd,...md->...nm", votes, parents)
     coupling = softmax(logits)

@@ -18,6 +18,7 @@ from sksoft import (
     KnowledgeDistiller,
     MatrixScaler,
     SigmoidClassifier,
+    SoftmaxFixationModel,
     SoftmaxRegression,
     SoftmaxRegressionCV,
     StructuredMatrixScaler,
@@ -73,6 +74,7 @@ ESTIMATORS = [
     UncertaintySampler(SoftmaxRegression(tol=1e-12), "diverse", random_state=0),
     UncertaintySampler(LogisticRegression(solver="newton-cholesky", tol=1e-10), "bald", n_members=2, random_state=0),
     GraphAttentionClassifier(random_state=0),
+    SoftmaxFixationModel(),
 ]
 
 # X is scores: the suite applies inside CalibratedSoftmaxClassifier, and alone as far as not_applicable.py allows.
