@@ -11,8 +11,9 @@ with labels, and at most 5 000 test rows, stratified; features are standardised 
     auto      KnowledgeDistiller(teacher, student) with the other rows as X_unlabeled
 
 Log-loss and accuracy are of the test rows, means over seeds; "gain" is that of auto over plain in log-loss and its
-standard error over the seeds. Times are CPU seconds of the process for ``predict_proba`` of 1 000 test rows, sizes
-those of the pickle. "fit" is the CPU seconds of the fit of auto without those of the teacher: the students share them.
+standard error over the seeds (a loss in one seed alone is one standard error, exactly). Times are CPU seconds of the
+process for ``predict_proba`` of 1 000 test rows, sizes those of the pickle. "fit" is the CPU seconds of the fit of auto
+without those of the teacher: the students share them.
 
 With ``--cifar``: SoftmaxRegression over one network's log-probabilities of 10 000 CIFAR-10 images, half of them to
 learn from, taught by labels, by the mean of six networks, and by the votes of people [1]_; scored on the other half
@@ -185,7 +186,7 @@ def table(rows):
         own = [row for row in rows if (row["set"], row["student"]) == cell]
         gains = np.array([row["plain"]["loss"] - row["auto"]["loss"] for row in own])
         gain, se = gains.mean(), gains.std(ddof=1) / np.sqrt(len(own)) if len(own) > 1 else np.nan
-        never_worse, better = never_worse + (gain >= -se), better + (gain > 2 * se)
+        never_worse, better = never_worse + (gain >= -se * (1 + 1e-9)), better + (gain > 2 * se)
 
         def mean(part, key, own=own):
             return np.mean([row[part][key] for row in own])
