@@ -22,14 +22,18 @@ from sksoft.attention.feature_maps import Ard, Linear, Scale
 from sksoft.attention.leave_one_out import LeaveOneOut
 from sksoft.attention.pair_blocks import squared_distances
 from sksoft.attention.smoothers import SMOOTHERS
+from sksoft.kernels import splitmix
 from sksoft.kernels.blocks import serial_blas
+from sksoft.kernels.registry import backend_for
 
 # Bandwidths over the features' standard deviations.
 RANGE = (1e-4, 1e4)
 # Of local lines: the covariance of features is a difference of moments, whose rounding must stay far below the ridge.
 LINES_RANGE, RIDGE_RANGE = (1e-3, 1e4), (1e-6, 1e8)
-# Rows above which the search starts on a sample of queries, and how many these are.
+# Rows above which the search is over a sample of queries at first, and how many these are.
 ALL_QUERIES, SAMPLED_QUERIES = 3000, 2000
+# Pairs of rows from which a fit is compiled: it asks for each some fifty times, values and gradients.
+COMPILED_PAIRS = 1 << 17
 # The neighbour whose median distance is the unit of the starts, and rows whose distances are looked at.
 NEIGHBOUR, DISTANCE_ROWS = 10, 500
 # Compact kernels reach one bandwidth, softmax ones about three.
@@ -64,8 +68,8 @@ class Search:
         spread = np.sqrt(rows.weights @ (rows.X - rows.weights @ rows.X / rows.total) ** 2 / rows.total)
         self.constant = np.ptp(rows.X, axis=0) == 0.0
         self.spread = np.where(self.constant, 1.0, np.maximum(spread, np.finfo(float).tiny))
-        rng, m = check_random_state(random_state), len(rows.X)
-        self.queries = np.sort(rng.choice(m, SAMPLED_QUERIES, replace=False)) if m > ALL_QUERIES else slice(None)
+        self.seed = np.uint64(check_random_state(random_state).randint(2**31))
+        self.queries = self._sample(SAMPLED_QUERIES) if len(rows.X) > ALL_QUERIES else slice(None)
         self.unit = self._loss_of_prior()  # of the loss: the search does not see in which units y is
         self.gradient_goal = tol * self.unit
         self.losses: list[float] = []
@@ -90,6 +94,10 @@ class Search:
             self.losses += [value for _, value in found]
             thetas = [min(found, key=lambda pair: pair[1])[0]]
         return self._polished(objective, thetas)
+
+    def _sample(self, size):
+        """Rows drawn by their content and the seed, not by where they stand."""
+        return np.sort(np.argsort(splitmix.mix(self.rows.keys ^ self.seed), kind="stable")[:size])
 
     def near_distance(self) -> float:
         """Median distance to a near neighbour, from some rows to all; for inner products, the root of a typical one."""
@@ -196,7 +204,7 @@ class Search:
             value, gradient = objective.evaluate(at, queries)
             return value / self.unit, gradient / self.unit
 
-        with serial_blas():
+        with serial_blas(), backend_for(len(self.rows.X) ** 2, COMPILED_PAIRS)():
             found = minimize(scaled, theta, **settings)
         step = np.clip(found.x - found.jac * self.unit, bounds[:, 0], bounds[:, 1]) - found.x
         self.n_iter += int(found.nit)
