@@ -1,8 +1,8 @@
 r"""Bandwidths by leave-one-out: the minimiser of the leave-one-out loss, found with its exact gradient.
 
 The loss (:mod:`sksoft.attention.leave_one_out`) is smooth in log-bandwidths but not convex, so it is searched from
-several starts, each a multiple of the median distance to a near neighbour (:mod:`sksoft.attention.search`). Where rows
-are many, the search is over the loss of a sample of queries, with all rows as keys, until the last stage.
+several starts, each a multiple of the median distance to a near neighbour. Where rows are many, the search is over the
+loss of a sample of queries, with all rows as keys, until the last stage (:mod:`sksoft.attention.bandwidth_search`).
 
 All bandwidths stay within a factor of 1e4 of the features' standard deviation: one that reaches the upper end says
 that the feature does not matter, and a feature that is the same in all rows has bandwidth inf.
@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from sksoft.attention.bandwidth_search import REACH, Search
 from sksoft.attention.distinct_rows import distinct_rows
 from sksoft.attention.feature_maps import Linear
 from sksoft.attention.heads import Heads
 from sksoft.attention.local_linear import LocalLinear
-from sksoft.attention.search import REACH, Search
 from sksoft.attention.smoothers import SMOOTHERS
 
 
@@ -43,12 +43,16 @@ class Bandwidth:
     loss : float
         Mean weighted leave-one-out loss.
     gradient_norm : float
-        Largest absolute entry of its gradient, projected on the bounds.
+        Largest absolute entry of its gradient, projected on the bounds. With a linear metric, which is stopped early,
+        it is not small.
     n_iter : int
         Iterations in all stages.
-    starts : ndarray (n_starts,)
-        Loss reached from each start with one bandwidth for all features.
+    starts : ndarray
+        Loss reached from each start: with one bandwidth for all features (over a sample of queries where rows are
+        many), then in the last stage; for a linear metric the loss of the held-out rows is last.
     converged : bool
+        Whether the gradient is as small as was asked for; for a linear metric whether the held-out rows stopped the
+        search; for the kernels whose gradient jumps, 'epanechnikov' and 'sparsemax', whether no descent was left.
     """
 
     kernel: str
@@ -156,7 +160,7 @@ def choose_bandwidth(
     kernel : str
         A name of :data:`~sksoft.attention.smoothers.SMOOTHERS`.
     metric : {'scale', 'ard', 'linear'}
-        One bandwidth, one for each feature, or a matrix (p, rank).
+        One bandwidth, one for each feature, or a matrix (p, rank), for which features of one scale are a good start.
     loss : {'squared', 'log'}
     heads : int >= 1
     degree : {0, 1}

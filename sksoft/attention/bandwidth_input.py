@@ -7,8 +7,8 @@ import numpy as np
 
 from sksoft._validation import Interval, StrOptions
 from sksoft.attention.bandwidth import Bandwidth, choose_bandwidth
+from sksoft.attention.bandwidth_search import RIDGE_RANGE
 from sksoft.attention.heads import Heads
-from sksoft.attention.search import RIDGE_RANGE
 from sksoft.attention.smoothers import SMOOTHERS
 
 # For `_parameter_constraints`.

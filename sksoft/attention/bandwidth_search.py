@@ -38,6 +38,9 @@ COMPILED_PAIRS = 1 << 17
 NEIGHBOUR, DISTANCE_ROWS = 10, 500
 # Compact kernels reach one bandwidth, softmax ones about three.
 REACH = {"epanechnikov": 3.0, "biweight": 3.5, "triweight": 4.0}
+# Their gradient jumps where a row comes into reach, and need not vanish at the minimum: the search ends where no step
+# along its direction decreases the loss.
+KINKED = {"epanechnikov", "sparsemax"}
 # exp(-this) of a typical row's total weight is the prior's at the start.
 SINK_START = 4.0
 # A stage that only starts another may leave this many times the gradient.
@@ -69,7 +72,7 @@ class Search:
         self.constant = np.ptp(rows.X, axis=0) == 0.0
         self.spread = np.where(self.constant, 1.0, np.maximum(spread, np.finfo(float).tiny))
         self.seed = np.uint64(check_random_state(random_state).randint(2**31))
-        self.queries = self._sample(SAMPLED_QUERIES) if len(rows.X) > ALL_QUERIES else slice(None)
+        self.queries = self._sample(SAMPLED_QUERIES if len(rows.X) > ALL_QUERIES else len(rows.X))
         self.unit = self._loss_of_prior()  # of the loss: the search does not see in which units y is
         self.gradient_goal = tol * self.unit
         self.losses: list[float] = []
@@ -96,19 +99,21 @@ class Search:
         return self._polished(objective, thetas)
 
     def _sample(self, size):
-        """Rows drawn by their content and the seed, not by where they stand."""
+        """Rows drawn by their content and the seed, not by where they stand; all where there are no more."""
+        if len(self.rows.X) <= size:
+            return slice(None)
         return np.sort(np.argsort(splitmix.mix(self.rows.keys ^ self.seed), kind="stable")[:size])
 
     def near_distance(self) -> float:
         """Median distance to a near neighbour, from some rows to all; for inner products, the root of a typical one."""
         X = self.rows.X
-        some = X[np.linspace(0, len(X) - 1, min(len(X), DISTANCE_ROWS)).astype(int)]
+        some = X[self._sample(DISTANCE_ROWS)]
         if self.kernel == "dot":
             return float(np.sqrt(np.median(np.abs(some @ some.T)))) or 1.0
         distances = squared_distances(some, X)
         distances[distances <= 1e-14 * np.abs(X).max() ** 2] = np.inf
         near = np.partition(distances, min(NEIGHBOUR, len(X) - 1) - 1, axis=1)[:, min(NEIGHBOUR, len(X) - 1) - 1]
-        return REACH.get(self.kernel, 1.0) * float(np.sqrt(np.median(near[near < np.inf])))
+        return REACH.get(self.kernel, 1.0) * float(np.median(np.sqrt(near[near < np.inf])))
 
     def _objective(self, feature_map, heads=1):
         return LeaveOneOut(self.rows, feature_map=feature_map, n_heads=heads, **self.shared)
@@ -209,5 +214,5 @@ class Search:
         step = np.clip(found.x - found.jac * self.unit, bounds[:, 0], bounds[:, 1]) - found.x
         self.n_iter += int(found.nit)
         self.gradient_norm = float(np.abs(step).max(initial=0.0))
-        self.converged = self.gradient_norm <= goal
+        self.converged = self.gradient_norm <= goal or (self.kernel in KINKED and found.nit < self.max_iter)
         return found.x, float(found.fun) * self.unit
