@@ -123,7 +123,7 @@ class _All:
         """The same of given rows."""
         proba, lse = self.memory.head_weights(self.h, X)
         weights, n_keys = self.memory.keys.weights, proba.shape[1]
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             sink = np.where(lse > -np.inf, np.exp(self.memory.bandwidth.heads.sinks[self.h] - lse), 1.0)
         sink = np.minimum(sink, 1e300)
         left_out = np.zeros(len(X))
