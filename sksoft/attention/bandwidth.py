@@ -174,8 +174,9 @@ def choose_bandwidth(
     random_state : int, RandomState or None
         Draws the sample of queries.
     prior_mix : {'auto', 'loo'} or float in [0, 1)
-        'loo' learns the weight of the prior as one more parameter of each head; a float is a fixed share. 'auto' is
-        'loo' for the log-loss and for compact kernels and none for others.
+        'loo' learns the weight of the prior as one more parameter of each head, and with the log-loss of n rows mixes
+        1 / (n + 1) of it in; a float is a fixed share. 'auto' is 'loo' for the log-loss and for compact kernels and
+        none for others.
     rank : int, optional
         Columns of a linear metric, p by default.
 
@@ -200,7 +201,7 @@ def choose_bandwidth(
     rows = replace(rows, X=rows.X - centre)
     if np.all(np.ptp(rows.X, axis=0) == 0.0):
         raise ValueError("Bandwidths cannot be chosen where every feature is the same in all rows.")
-    search = Search(rows, kernel, loss, degree, _prior_options(prior_mix, kernel, loss), max_iter, tol, random_state)
+    search = Search(rows, kernel, loss, degree, _prior_options(prior_mix, kernel, loss, len(rows.X)), max_iter, tol, random_state)
     objective, theta, value = search.run(metric, heads, rank, starts)
     if not search.converged:
         warnings.warn(
@@ -227,8 +228,14 @@ def choose_bandwidth(
     )
 
 
-def _prior_options(prior_mix, kernel, loss):
-    """Whether sinks are learned, and the fixed share."""
+def _prior_options(prior_mix, kernel, loss, n_rows):
+    """Whether sinks are learned, and the fixed share.
+
+    n rows that were no surprise do not say that none will come: that has probability 1 / (n + 1), and so much of the
+    prior is in every distribution. It costs at most 1 / n nats, and no row ever more than log((n + 1) / its prior).
+    """
     if prior_mix == "auto":
         prior_mix = "loo" if loss == "log" or kernel in REACH else 0.0
-    return (True, 0.0) if prior_mix == "loo" else (False, float(prior_mix))
+    if prior_mix != "loo":
+        return False, float(prior_mix)
+    return True, 1.0 / (n_rows + 1) if loss == "log" else 0.0
