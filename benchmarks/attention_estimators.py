@@ -77,8 +77,6 @@ class NeighboursAfterNCA:
 
 CLASSIFIERS = {
     "AttentionClassifier": lambda: AttentionClassifier(random_state=0),
-    "AttentionClassifier, ard": lambda: AttentionClassifier(metric="ard", random_state=0),
-    "AttentionClassifier, linear": lambda: AttentionClassifier(metric="linear", random_state=0),
     "k-NN, tuned": tuned_neighbours,
     "SVM + temperature": lambda: CalibratedClassifierCV(SVC(C=10.0), method="temperature", ensemble=False),
     "NCA + k-NN, tuned": NeighboursAfterNCA,

@@ -16,13 +16,16 @@ class AttentionClassifier(ClassifierMixin, BaseEstimator):
     The probability of a class is its share in the weights, drawn to the classes' overall shares π where no training
     row is near,
 
-        P(k | x) = (Σⱼ wⱼ κ(x, xⱼ) τⱼₖ + e^b πₖ) / (Σⱼ wⱼ κ(x, xⱼ) + e^b)
+        P(k | x) = (1 − ε) (Σⱼ wⱼ κ(x, xⱼ) τⱼₖ + e^b πₖ) / (Σⱼ wⱼ κ(x, xⱼ) + e^b) + ε πₖ
 
     with κ a kernel of u = (x − x') / h, by default exp(−|u|²/2), wⱼ the sample weight times the class weight and τⱼ
-    the row's label as a distribution. With ``bandwidth='loo'`` the bandwidths h and the weight e^b of the prior
-    minimise the log-loss of every row's answer by all *others*, −Σᵢ wᵢ log P₋ᵢ(yᵢ | xᵢ) / Σᵢ wᵢ, by its exact gradient:
-    with a linear metric that is neighbourhood components analysis [1]_ that predicts. Rows with the same features
-    leave together, so a row of weight two is the row twice.
+    the row's label as a distribution. With ``bandwidth='loo'`` ε = 1 / (m + 1) for m different rows, and bandwidths h
+    and the weight e^b of the prior minimise the log-loss of every row's answer by all *others*,
+
+        −Σᵢ wᵢ log P₋ᵢ(yᵢ | xᵢ) / Σᵢ wᵢ
+
+    by its exact gradient. With a linear metric that is neighbourhood components analysis [1]_ that predicts. Rows with
+    the same features leave together, so a row of weight two is the row twice.
 
     Parameters
     ----------
@@ -30,7 +33,8 @@ class AttentionClassifier(ClassifierMixin, BaseEstimator):
         As in :class:`AttentionRegressor`. With given bandwidths the prior has no weight.
     metric : {'auto', 'scale', 'ard', 'linear'}, default='auto'
         What leave-one-out chooses: one bandwidth for all features, one for each, or a matrix L whose features x L
-        are compared. ``'auto'`` is ``'ard'``, but ``'scale'`` for the kernel ``'dot'``.
+        are compared, the search for which is stopped by rows that are held out. ``'auto'`` is ``'linear'``, but
+        ``'scale'`` for the kernel ``'dot'``.
     empty : {'mean', 'raise', 'nan'}, default='mean'
         The answer for a row with no training row within reach: the classes' shares, an error, or nan. Only compact
         kernels have such rows.
@@ -52,9 +56,10 @@ class AttentionClassifier(ClassifierMixin, BaseEstimator):
     feature_importances_ : ndarray of shape (p,)
         Share of each feature in the mean squared distance of training rows, in bandwidths.
     loo_score_ : float
-        Minus the mean leave-one-out log-loss, in nats. Only with ``bandwidth='loo'``, as the next three.
+        Minus the mean leave-one-out log-loss, in nats; of a linear metric optimistic, for all rows have taught it. Only
+        with ``bandwidth='loo'``, as the next three.
     start_scores_ : ndarray
-        The same, reached from each start with one bandwidth for all features.
+        The same, reached from each start and in later stages; of a linear metric, last that on rows held out.
     gradient_norm_ : float
         Largest absolute entry of the gradient: the problem is not convex, so stationarity is all that is proved.
     effective_dof_ : float
@@ -92,9 +97,9 @@ class AttentionClassifier(ClassifierMixin, BaseEstimator):
     >>> model = AttentionClassifier().fit(X, y)
     >>> model.predict_proba(X.iloc[[0, 70]]).round(2)
     array([[1.  , 0.  , 0.  ],
-           [0.  , 0.37, 0.63]])
+           [0.  , 0.51, 0.48]])
     >>> model.feature_importances_.round(2)
-    array([0.  , 0.  , 0.47, 0.53])
+    array([0.25, 0.07, 0.35, 0.32])
     """
 
     _parameter_constraints = {

@@ -38,7 +38,8 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         h in units of X; inf for a feature that does not matter.
     metric : {'auto', 'scale', 'ard', 'linear'}, default='auto'
         What leave-one-out chooses: one bandwidth for all features, one for each, or a matrix L whose features x L
-        are compared. ``'auto'`` is ``'ard'``, but ``'scale'`` for the kernel ``'dot'``.
+        are compared, the search for which is stopped by rows that are held out. ``'auto'`` is ``'ard'``, but ``'scale'``
+        for the kernel ``'dot'``.
     n_heads : int >= 1, default=1
         Heads with bandwidths of their own, whose answers are averaged with weights that are learned too. With given
         bandwidths these are equal.
@@ -73,7 +74,7 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         Minus the mean squared leave-one-out error, summed over outputs. Only with ``bandwidth='loo'``, as the next
         three.
     start_scores_ : ndarray
-        The same, reached from each start with one bandwidth for all features.
+        The same, reached from each start and in later stages; of a linear metric, last that on rows held out.
     gradient_norm_ : float
         Largest absolute entry of the gradient: the problem is not convex, so stationarity is all that is proved.
     effective_dof_ : float

@@ -201,7 +201,9 @@ def choose_bandwidth(
     rows = replace(rows, X=rows.X - centre)
     if np.all(np.ptp(rows.X, axis=0) == 0.0):
         raise ValueError("Bandwidths cannot be chosen where every feature is the same in all rows.")
-    search = Search(rows, kernel, loss, degree, _prior_options(prior_mix, kernel, loss, len(rows.X)), max_iter, tol, random_state)
+    search = Search(
+        rows, kernel, loss, degree, _prior_options(prior_mix, kernel, loss, len(rows.X)), max_iter, tol, random_state
+    )
     objective, theta, value = search.run(metric, heads, rank, starts)
     if not search.converged:
         warnings.warn(
