@@ -1,5 +1,7 @@
 """Attention along any axes against its definition, its two other readings, finite differences, and bad input."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.special import softmax as scipy_softmax
@@ -315,6 +317,39 @@ def test_any_number_of_threads_gives_the_same_bits(rng, n_threads):
         other = scaled_dot_product_attention(q, k, v), *attention_vjp(q, k, v, q[..., :2])[:3]
     for ours, theirs in zip(other, one):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_causal_grouped_attention_agrees_with_pytorch():
+    # PyTorch 2.13.0, float64: scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True), sum().backward()
+    q, k = np.sin(np.arange(24.0)).reshape(1, 4, 3, 2), np.cos(np.arange(20.0)).reshape(1, 2, 5, 2)
+    v = np.sqrt(np.arange(20.0)).reshape(1, 2, 5, 2)
+    out = scaled_dot_product_attention(q, k, v, is_causal=True)
+    expected = [
+        [[0.0, 1.0], [0.363014531218, 1.187910148656], [1.441956038573, 1.804857876748]],
+        [[0.0, 1.0], [0.271618974195, 1.140600327066], [1.40375242688, 1.781084882713]],
+        [[3.162277660168, 3.316624790355], [3.413149693786, 3.556776619565], [3.493318732611, 3.634386377984]],
+        [[3.162277660168, 3.316624790355], [3.414265622458, 3.557844862637], [3.50667430877, 3.64717137355]],
+    ]
+    np.testing.assert_allclose(out[0], expected, atol=1e-12)
+    gradients = attention_vjp(q, k, v, np.ones(out.shape), is_causal=True)
+    by_key = [[-0.061478231228, 0.20172234485], [0.112374265775, 0.101012281789], [-0.050896034547, -0.30273462664]]
+    np.testing.assert_allclose(gradients.keys[0, 1], [*by_key, [0.0, 0.0], [0.0, 0.0]], atol=1e-12)
+    by_query = [[0.0, 0.0], [0.096910189007, 0.051999892158], [0.140296792467, -0.134082300734]]
+    np.testing.assert_allclose(gradients.queries[0, 3], by_query, atol=1e-12)
+
+
+def test_nothing_of_n_by_m_is_held(rng):
+    (q, k, v), _ = draw(rng, n=3000, m=3000, d=8)
+    all_pairs = 8 * 3000 * 3000
+    attention_vjp(q, k, v, v)  # compiled, buffers in place
+    tracemalloc.start()
+    try:
+        out, lse = scaled_dot_product_attention(q, k, v, is_causal=True, return_lse=True)
+        attention_vjp(q, k, v, v, is_causal=True, out=out, lse=lse)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.4 * all_pairs
 
 
 BAD = [

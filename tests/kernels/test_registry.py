@@ -52,3 +52,11 @@ def test_a_kernel_keeps_the_docstring_of_its_contract():
 def test_a_backend_decided_for_a_whole_holds_for_its_blocks(probe, size, expected):
     with backend_for(size)():
         assert probe(np.zeros(1)) == expected
+
+
+def test_a_kernel_may_have_a_size_of_its_own():
+    kernel = Kernel(lambda *arrays: "numpy", auto_size=10, size=lambda a, b: len(a) * len(b))
+    kernel.__name__ = "pairs"
+    kernel.implement("numba")(lambda *arrays: "numba")
+    assert kernel(np.zeros(3), np.zeros(3)) == "numpy"
+    assert kernel(np.zeros(2), np.zeros(5)) == "numba"

@@ -375,7 +375,8 @@ def _hide(tile, first, start, limits, query_groups, key_groups, mask, added):
     for i in range(m if limits.size else 0):
         for t in range(max(limits[first + i] - start, 0), width):
             tile[i, t] = hidden
-    for i in range(m if query_groups.size else 0):
+    meet = query_groups.size and _meet(query_groups[first:], key_groups[start : start + width])
+    for i in range(m if meet else 0):
         row, group = tile[i], query_groups[first + i]
         for t in range(width):
             row[t] = hidden if key_groups[start + t] == group else row[t]
@@ -387,6 +388,17 @@ def _hide(tile, first, start, limits, query_groups, key_groups, mask, added):
         row, more = tile[i], added[first + i, start : start + width]
         for t in range(width):
             row[t] += more[t]
+
+
+@inner
+def _meet(these, those):
+    """Whether the ranges of two sets of groups overlap: off the diagonal, those of single rows do not."""
+    low, high, other_low, other_high = these[0], these[0], those[0], those[0]
+    for group in these:
+        low, high = min(low, group), max(high, group)
+    for group in those:
+        other_low, other_high = min(other_low, group), max(other_high, group)
+    return low <= other_high and other_low <= high
 
 
 @inner(fastmath=REASSOCIATE)
