@@ -1,5 +1,6 @@
 """Displays draw what :mod:`sksoft.metrics` computed; matplotlib is imported when something is drawn."""
 
+from sksoft.displays.attention import AttentionDisplay
 from sksoft.displays.confidence import ConfidenceHistogramDisplay
 from sksoft.displays.corp import CORPDisplay
 from sksoft.displays.distillation import DistillationDisplay
@@ -11,6 +12,7 @@ from sksoft.displays.simplex import SimplexDisplay
 from sksoft.displays.temperature import TemperaturePathDisplay
 
 __all__ = [
+    "AttentionDisplay",
     "CORPDisplay",
     "ConfidenceHistogramDisplay",
     "DistillationDisplay",
