@@ -23,8 +23,8 @@ QUERIES = 512
 KEY_BYTES = 1536
 # Where some queries of a tile see its keys and others do not, tiles are as narrow as a product allows.
 NARROW = 128
-# The backward pass has two tiles of scores. A chunk's gradients in the keys are added up before they join the others'.
-GRADIENT_QUERIES, GRADIENT_CHUNK = 256, 1024
+# Queries whose gradients in the keys are added up before they join the others'.
+GRADIENT_QUERIES = 2 * QUERIES
 
 # Absolute error of a Gaussian score that float32 may make; beyond, all is computed in float64.
 SCORE_ERROR = 1e-4
@@ -91,7 +91,7 @@ def _gradients(tiled, out, lse, out_gradient, lse_gradient, counted):
 
     def work(chunk):
         parts = [np.zeros(total.shape, tiled.dtype) for total in sums]
-        for tile in row_blocks(chunk.stop - chunk.start, 1, GRADIENT_QUERIES):
+        for tile in row_blocks(chunk.stop - chunk.start, 1, QUERIES):
             rows = slice(chunk.start + tile.start, chunk.start + tile.stop)
             size = rows.stop - rows.start
             levels = ((level[rows] - tiled.offset(rows)) * LOG2E).astype(tiled.dtype)
@@ -107,7 +107,7 @@ def _gradients(tiled, out, lse, out_gradient, lse_gradient, counted):
 
     if len(level) and n_keys:
         with serial_blas():
-            fold_blocks(work, row_blocks(len(level), 1, GRADIENT_CHUNK), add)
+            fold_blocks(work, row_blocks(len(level), 1, GRADIENT_QUERIES), add)
     by_key, by_value, by_bias = (tiled.of_all_keys(total) for total in sums)
     return [by_query, tiled.scale * by_key, by_value, by_bias[:, 0]]
 
