@@ -13,7 +13,8 @@ are made of the graph alone, for all models the same: the leading left singular 
 of their singular values, each row scaled to the same length. Half of the proteins are labelled, at random; every model
 has its C chosen on a fifth of these. As usual for these data (node2vec, BioNEV), the number of labels of a test protein
 is taken as known, and its most probable ones are predicted; the score is micro-F1, its mean over splits with standard
-error, and the mean difference to SigmoidClassifier with that of the difference.
+error, and the mean difference to SigmoidClassifier with that of the difference. Scores spread over two hops with a
+restart of 0.2; a search ends after 100 iterations, converged or not.
 
 Seconds are CPU seconds of one thread, choices included where the line says so.
 """
@@ -36,8 +37,8 @@ from sksoft import GraphAttentionClassifier, SigmoidClassifier
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "graph"
 CORA = {"C": (10.0, 30.0, 100.0), "attention_C": (0.0, 1e-3, 1e-2), "self_loops": (False, True)}
-PROTEINS_C = (0.03, 0.1, 0.3, 1.0)
-PROTEINS_ATTENTION = (0.0, 1e-3, 1e-2)
+PROTEINS_C = {"alone": (0.01, 0.03, 0.1, 0.3, 1.0), "together": (0.03, 0.1, 0.3)}
+PROTEINS_ATTENTION = 1e-3
 
 
 def load_cora():
@@ -126,15 +127,14 @@ def proteins(n_splits, n_dimensions):
     def together(known, C, attention_C):
         marked = np.full_like(Y, -1.0)
         marked[known] = Y[known]
-        model = GraphAttentionClassifier(
-            C, attention_C=attention_C, n_hops=2, restart=0.2, n_starts=1, tol=1e-3, random_state=0
-        )
+        options = {"n_hops": 2, "restart": 0.2, "n_starts": 1, "max_iter": 100, "random_state": 0}
+        model = GraphAttentionClassifier(C, attention_C=attention_C, **options)
         return model.fit(X, marked, adjacency=adjacency).decision_function(X, adjacency)
 
     methods = {
-        "SigmoidClassifier, features alone": (alone, product(PROTEINS_C)),
-        "uniform attention": (together, product(PROTEINS_C, PROTEINS_ATTENTION[:1])),
-        "learnt attention": (together, product(PROTEINS_C, PROTEINS_ATTENTION[1:])),
+        "SigmoidClassifier, features alone": (alone, product(PROTEINS_C["alone"])),
+        "uniform attention": (together, product(PROTEINS_C["together"], [0.0])),
+        "learnt attention": (together, product(PROTEINS_C["together"], [PROTEINS_ATTENTION])),
     }
     methods = {name: (method, list(grid)) for name, (method, grid) in methods.items()}
     found, seconds = {name: [] for name in methods}, dict.fromkeys(methods, 0.0)
