@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from sksoft._validation import Interval, check_is_fitted, fit_context, validate_data
-from sksoft.attention.graph import read_graph
+from sksoft.attention.graph import Graph, read_graph
 from sksoft.attention.graph_fit import solve
 from sksoft.attention.graph_objective import Coefficients, GraphObjective, Spreading, node_scores
 from sksoft.attention.node_labels import read_node_labels
@@ -216,7 +216,9 @@ class GraphAttentionClassifier(ClassifierMixin, BaseEstimator):
         self.losses_, self.loss_ = solution.losses, float(solution.losses.min())
         self.uniform_loss_, self.stationarity_ = solution.uniform_loss, solution.stationarity
         self.n_iter_, self.converged_ = solution.n_iter, solution.stationarity <= self.tol
-        self.attention_ = None if graph is None else self._attention(X, graph)
+        self._edges = None if graph is None else (graph.columns, graph.starts)
+        heads = [] if graph is None else node_scores(X, graph, coefficients, self._spreading())[1]
+        self._edge_attention = [head.attention for head in heads]
         if not self.converged_:
             warnings.warn(
                 f"GraphAttentionClassifier stopped after {self.n_iter_} iterations at a stationarity of"
@@ -226,6 +228,16 @@ class GraphAttentionClassifier(ClassifierMixin, BaseEstimator):
                 stacklevel=2,
             )
         return self
+
+    @property
+    def attention_(self) -> list | None:
+        """Attention among the nodes of the fit, by head; None without a graph."""
+        check_is_fitted(self)
+        if self._edges is None:
+            return None
+        # kept as plain arrays, which every way to store a model knows
+        graph = Graph(*self._edges, None)
+        return [graph.matrix(attention) for attention in self._edge_attention]
 
     def _spreading(self) -> Spreading:
         return Spreading(self.n_hops, float(self.restart), float(self.negative_slope))

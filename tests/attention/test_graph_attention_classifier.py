@@ -1,12 +1,18 @@
 """Classification of nodes: what is minimised, equality with models without a graph, and what graphs may be like."""
 
+import pickle
+
 import numpy as np
 import pytest
+import sklearn
+import skops.io
 from scipy import sparse
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from sksoft import GraphAttentionClassifier, SigmoidClassifier, SoftmaxRegression
+from sksoft import GraphAttentionClassifier, SigmoidClassifier, SoftmaxRegression, config_context
 from sksoft.attention import graph_attention
 
 RNG = np.random.default_rng(0)
@@ -31,6 +37,11 @@ X, Y, MARKED, GRAPH = communities()
 
 def fitted(**changes):
     return GraphAttentionClassifier(C=10.0, random_state=0, **changes).fit(X, MARKED, adjacency=GRAPH)
+
+
+def through_skops(model):
+    data = skops.io.dumps(model)
+    return skops.io.loads(data, trusted=skops.io.get_untrusted_types(data=data))
 
 
 def test_without_a_graph_it_is_a_softmax_regression():
@@ -121,6 +132,41 @@ def test_learnt_attention_is_never_worse_than_uniform_and_all_starts_are_told():
     np.testing.assert_array_equal(again.coef_, model.coef_)
 
 
+@pytest.mark.parametrize("way", [lambda m: pickle.loads(pickle.dumps(m)), through_skops], ids=["pickle", "skops"])
+def test_a_model_with_a_graph_survives_storage(way):
+    model = fitted()
+    again = way(model)
+    np.testing.assert_array_equal(again.predict_proba(X, GRAPH), model.predict_proba(X, GRAPH))
+    np.testing.assert_array_equal(again.attention_[0].toarray(), model.attention_[0].toarray())
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_any_number_of_threads_gives_the_same_bits(backend):
+    with config_context(backend=backend):
+        model = fitted(n_starts=1)
+        with config_context(n_threads=5):
+            np.testing.assert_array_equal(fitted(n_starts=1).coef_, model.coef_)
+
+
+def test_the_graph_is_routed_through_a_pipeline():
+    with sklearn.config_context(enable_metadata_routing=True):
+        last = GraphAttentionClassifier(C=10.0, random_state=0)
+        last.set_fit_request(adjacency=True).set_predict_request(adjacency=True)
+        pipeline = make_pipeline(StandardScaler(), last).fit(X, MARKED, adjacency=GRAPH)
+        found = pipeline.predict(X, adjacency=GRAPH)
+    alone = GraphAttentionClassifier(C=10.0, random_state=0)
+    scaled = StandardScaler().fit_transform(X)
+    np.testing.assert_array_equal(alone.fit(scaled, MARKED, adjacency=GRAPH).predict(scaled, GRAPH), found)
+
+
+@pytest.mark.parametrize(
+    "form", [sparse.csr_matrix, lambda A: A.astype(bool), lambda A: A.astype(int), lambda A: A.toarray()]
+)
+def test_a_graph_may_come_in_any_form(form):
+    model = GraphAttentionClassifier(C=10.0, random_state=0).fit(X, MARKED, adjacency=form(GRAPH))
+    np.testing.assert_array_equal(model.coef_, fitted().coef_)
+
+
 def test_unknown_labels_are_marked_or_weigh_nothing():
     weights = (MARKED >= 0).astype(float)
     names = np.array(["a", "b", "c"])[Y]
@@ -200,7 +246,9 @@ BAD = {
     "length": ((X, MARKED[:5]), GRAPH, "inconsistent numbers of samples"),
     "indicators": ((X, np.full((90, 2), 3)), GRAPH, "must hold 0 and 1, or -1 in all of a row.*Got 3"),
     "half unknown": ((X, np.full((90, 2), [1, -1])), GRAPH, "Got -1 in a row"),
-    "words": ((X, np.full((90, 2), "a", dtype="U1")), GRAPH, "."),
+    "words": ((X, np.full((90, 2), "a", dtype="U1")), GRAPH, "multioutput|must hold 0 and 1|Unknown label"),
+    "a word for a graph": ((X, MARKED), "graph", "'adjacency' parameter|Expected 2D array|could not convert"),
+    "complex": ((X, MARKED), GRAPH * 1j, "Complex data not supported"),
     "NaN labels": ((X, np.full(90, np.nan)), GRAPH, "Input y contains NaN"),
     "no y": ((X, None), GRAPH, "requires y to be passed"),
 }
