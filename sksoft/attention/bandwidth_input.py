@@ -14,7 +14,7 @@ from sksoft.attention.smoothers import SMOOTHERS
 # For `_parameter_constraints`.
 ATTENTION_CONSTRAINTS = {
     "kernel": [StrOptions(set(SMOOTHERS))],
-    "bandwidth": [StrOptions({"loo"}), Interval(Real, 0, None, closed="neither"), "array-like"],
+    "bandwidth": [StrOptions({"loo"}), Interval(Real, 0, None, closed="right"), "array-like"],
     "metric": [StrOptions({"auto", "scale", "ard", "linear"})],
     "n_heads": [Interval(Integral, 1, None, closed="left")],
     "standardize": ["boolean"],

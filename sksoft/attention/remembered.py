@@ -82,7 +82,7 @@ def _search(model, X, targets, weights, groups, keys: Keys, loss: str, degree: i
         model.loo_score_ -= float(weights[seen] @ within / weights.sum())
     model.gradient_norm_, model.n_iter_ = chosen.gradient_norm, max(chosen.n_iter, 1)
     model.converged_, model.start_scores_ = chosen.converged, -chosen.starts
-    model.effective_dof_ = effective_dof(chosen, keys.X, keys.targets, keys.weights)
+    model.effective_dof_ = float(effective_dof(chosen, keys.X, keys.targets, keys.weights))
     return chosen
 
 
