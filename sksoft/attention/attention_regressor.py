@@ -48,8 +48,9 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     top_k : int >= 1, default=None
         Answer by the nearest `top_k` different training rows only, for each head.
     tol : float in [0, 1), default=0.0
-        Leave out training rows while their weights together are proved to be at most `tol`; the answer then errs by at
-        most `tol` times the range of y.
+        Training rows whose weights together are proved to be at most `tol` may be left out: an answer then errs by at
+        most `tol` times the range of y. :meth:`kneighbors_weights` leaves them out; :meth:`predict` does where it is
+        faster, and else answers by all.
     standardize : bool, default=True
         Whether leave-one-out measures features in their standard deviations: with ``metric='scale'`` the bandwidths
         are one multiple of these, with others the search starts there. Given bandwidths are in units of X.
@@ -99,10 +100,11 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    A prediction for n rows from m training rows takes O(n m (p + v)) time and no n × m memory. With `top_k` or `tol`,
-    up to 15 features and the kernels ``'gaussian'`` and ``'laplace'``, a tree finds the nearest rows without looking
-    at most others; otherwise these options save no time. A step of leave-one-out takes O(m² (p + v)), with
-    ``degree=1`` O(m² p (p + v)). X is dense: sparse matrices are refused.
+    A prediction for n rows from m training rows takes O(n m (p + v)) time and no n × m memory. `top_k` and `tol` are
+    for answers that can be read: they save time only beside thousands of training rows, with up to 8 features, the
+    kernels ``'gaussian'`` or ``'laplace'`` and, for `tol`, bandwidths so narrow that some dozen rows have all weight;
+    there a tree finds the nearest rows. Elsewhere `top_k` takes longer than all rows do. A step of leave-one-out takes
+    O(m² (p + v)), with ``degree=1`` O(m² p (p + v)). X is dense: sparse matrices are refused.
 
     References
     ----------

@@ -7,8 +7,9 @@ Of one head, let the kept keys have the mass Z = Σ_kept w_j k_j, the prior the 
     full − kept = τ' (mean of the others − kept),  τ' ≤ τ     ⟹     |full − kept| ≤ τ max(t⁺ − kept, kept − t⁻)
 
 A tree of the keys finds the nearest ones without looking at most others: all that are left out are at least as far as
-the last one kept, with score u, so T = e^u Σ_left w_j. Where a tree is of no use (many features, other kernels) the
-mass that is left out is summed.
+the last one kept, with score u, so T = e^u Σ_left w_j. Where a tree is of no use (many features, wide kernels) the mass
+that is left out is summed. That takes longer than the answer of all keys, so who asks for an answer to some tolerance,
+and not for weights, gets that one, which errs by nothing.
 
 References
 ----------
@@ -25,11 +26,11 @@ from sklearn.neighbors import KDTree
 from sksoft.attention.memory import Memory
 from sksoft.kernels.blocks import map_blocks, row_blocks, serial_blas
 
-# A tree pays in few dimensions, and beside many keys.
-TREE_FEATURES, TREE_KEYS = 15, 2000
-# Neighbours asked of it first where their number is not given, how that grows, and from which share of all keys on
-# it is cheaper to look at all.
-FIRST, GROWTH, SHARE_OF_ALL = 64, 4, 0.125
+# A tree pays in few dimensions, beside many keys, and for a small share of them.
+TREE_FEATURES, TREE_KEYS, SHARE_OF_ALL = 8, 2000, 0.125
+# Neighbours asked of it where their number is not given: first, and of rows for which these are not enough. Keys for
+# which that is tried before.
+ASKED, TRIED = (16, 64), 32
 TREE_ROWS = 1024
 # What rounding may have done to scores, relative, and to an answer, relative to the largest target.
 ROUNDING = 1e-12
@@ -57,7 +58,7 @@ class Kept:
 
 
 def kept_keys(memory: Memory, X, top_k: int | None, tol: float) -> Kept:
-    """The keys that matter to the rows of X.
+    """The keys that matter to the rows of X; what they are does not depend on the other rows.
 
     Parameters
     ----------
@@ -90,19 +91,54 @@ def kept_keys(memory: Memory, X, top_k: int | None, tol: float) -> Kept:
 
 def _of_head(memory, h, X, top_k, tol):
     """Masses of kept keys (n, m), of the prior (n,), and a bound on that of the others (n,), in a row's own unit."""
-    keys = memory.keys
-    K = memory.bandwidth.features(h, keys.X)
-    search: _Tree | _All
-    few = top_k is None or top_k <= SHARE_OF_ALL * len(K)
-    is_monotone = memory.bandwidth.kernel in ("gaussian", "laplace")
-    if is_monotone and few and K.shape[1] <= TREE_FEATURES and len(K) >= TREE_KEYS:
-        search, blocks = _Tree(memory, h, X, KDTree(K), top_k, tol), row_blocks(len(X), 1, TREE_ROWS)
-    else:
+    search: _Tree | _All | None = _tree_of(memory, h, X, top_k, tol)
+    if search is None:
         search, blocks = _All(memory, h, X, top_k, tol), memory.blocks(len(X))
+    else:
+        blocks = row_blocks(len(X), 1, TREE_ROWS)
     with serial_blas():
         parts = map_blocks(search.block, blocks)
     masses = sparse.csr_array(sparse.vstack([part[0] for part in parts], format="csr"))
     return masses, np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts])
+
+
+def _tree_of(memory, h, X, top_k, tol):
+    """A search by tree, where that pays: for `tol` where a few neighbours are enough for most of some keys."""
+    K = memory.bandwidth.features(h, memory.keys.X)
+    is_monotone = memory.bandwidth.kernel in ("gaussian", "laplace")
+    few = (ASKED[-1] if top_k is None else top_k) <= SHARE_OF_ALL * len(K)
+    if not (is_monotone and few and K.shape[1] <= TREE_FEATURES and len(K) >= TREE_KEYS):
+        return None
+    search = _Tree(memory, h, X, KDTree(K), top_k, tol)
+    if top_k is None and search.unfinished(K[:: len(K) // TRIED]).mean() > 0.5:
+        return None
+    return search
+
+
+def answers_within(memory: Memory, X, tol: float) -> tuple[np.ndarray, np.ndarray]:
+    """Answers for the rows of X that leave out at most the share `tol`, and their bounds, whatever is fastest.
+
+    Parameters
+    ----------
+    memory : Memory of degree 0
+    X : ndarray (n, p)
+    tol : float in (0, 1)
+
+    Returns
+    -------
+    answers, bound : ndarray (n, v)
+    """
+    answers, bound = np.zeros((2, len(X), memory.keys.targets.shape[1]))
+    rest = np.ones(len(X), dtype=bool)
+    if memory.n_heads == 1 and (search := _tree_of(memory, 0, X, None, tol)) is not None:
+        Q = memory.bandwidth.features(0, X)
+        blocks = row_blocks(len(X), 1, TREE_ROWS)
+        rest = np.concatenate(map_blocks(lambda rows: search.unfinished(Q[rows]), blocks))
+        kept = kept_keys(memory, X[~rest], None, tol)
+        answers[~rest], bound[~rest] = kept.answers, kept.bound
+    if rest.any():
+        answers[rest] = memory.answers(X[rest])
+    return answers, bound
 
 
 @dataclass(frozen=True)
@@ -154,7 +190,7 @@ def _without_smallest(proba, kept, left_out, allowed):
 
 @dataclass(frozen=True)
 class _Tree:
-    """Asks a tree for the nearest keys, and for more of them until they are enough."""
+    """Asks a tree for the nearest keys, and for more of them where these are not enough, and then looks at all."""
 
     memory: Memory
     h: int
@@ -168,25 +204,37 @@ class _Tree:
         X, n_keys = self.X[rows], len(self.memory.keys.X)
         Q = self.memory.bandwidth.features(self.h, X)
         sink, left_out, entries = np.empty(len(X)), np.empty(len(X)), []
-        waiting, n_asked = np.arange(len(X)), FIRST if self.top_k is None else self.top_k
-        while len(waiting):
-            if self.top_k is None and n_asked > SHARE_OF_ALL * n_keys:
-                everything = _All(self.memory, self.h, X, None, self.tol)
-                masses, sink[waiting], left_out[waiting] = everything.of(X[waiting])
-                entries.append((waiting[masses.nonzero()[0]], masses.indices, masses.data))
-                break
-            nearest, masses, sink[waiting], tails = self._asked(Q[waiting], n_asked)
+        waiting = np.arange(len(X))
+        for n_asked in ASKED if self.top_k is None else (self.top_k,):
+            nearest, masses, sink[waiting], tails = self.asked(Q[waiting], n_asked)
             shares = tails / (np.cumsum(masses, axis=1) + sink[waiting, None] + tails)
             sizes = np.where((shares <= self.tol).any(axis=1), np.argmax(shares <= self.tol, axis=1) + 1, n_asked)
             done = (self.top_k is not None) | (shares[:, -1] <= self.tol)
             left_out[waiting] = np.take_along_axis(tails, sizes[:, None] - 1, axis=1)[:, 0]
             within = (np.arange(n_asked) < sizes[:, None]) & done[:, None]
             entries.append((waiting[np.nonzero(within)[0]], nearest[within], masses[within]))
-            waiting, n_asked = waiting[~done], n_asked * GROWTH
+            waiting = waiting[~done]
+            if not len(waiting):
+                break
+        everything = _All(self.memory, self.h, X, None, self.tol)
+        for part in row_blocks(len(waiting), 8 * n_keys) if len(waiting) else []:
+            rows = waiting[part]
+            masses, sink[rows], left_out[rows] = everything.of(X[rows])
+            entries.append((np.repeat(rows, np.diff(masses.indptr)), masses.indices, masses.data))
         row, column, mass = (np.concatenate(parts) for parts in zip(*entries))
         return sparse.csr_array((mass, (row, column)), shape=(len(X), n_keys)), sink, left_out
 
-    def _asked(self, Q, n_asked):
+    def unfinished(self, Q):
+        """For which queries, in features, the neighbours asked of the tree are not enough."""
+        unfinished = np.ones(len(Q), dtype=bool)
+        for n_asked in ASKED:
+            waiting = np.flatnonzero(unfinished)
+            if len(waiting):
+                _, masses, sink, tails = self.asked(Q[waiting], n_asked)
+                unfinished[waiting] = tails[:, -1] > self.tol * (masses.sum(axis=1) + sink + tails[:, -1])
+        return unfinished
+
+    def asked(self, Q, n_asked):
         """The nearest keys, their masses and a bound on that of all others, as if the list ended at each, (b, k)."""
         weights, is_laplace = self.memory.keys.weights, self.memory.bandwidth.kernel == "laplace"
         distances, nearest = self.tree.query(Q, k=n_asked)

@@ -18,7 +18,7 @@ from sksoft.attention.bandwidth import Bandwidth, effective_dof
 from sksoft.attention.bandwidth_input import chosen_bandwidth, given_bandwidth
 from sksoft.attention.heads import Heads
 from sksoft.attention.memory import Keys, Memory, canonical_order, keys_of
-from sksoft.attention.neighbours import Kept, kept_keys
+from sksoft.attention.neighbours import Kept, answers_within, kept_keys
 from sksoft.kernels.blocks import serial_blas
 from sksoft.objective.feature_input import LARGEST
 
@@ -152,12 +152,19 @@ def is_sparse(model) -> bool:
 def answers(model, X, memory: Memory | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Answers for checked X (n, v), and bounds on their difference from those of all keys (n, v)."""
     memory = recalled(model) if memory is None else memory
+    if model.top_k is None and model.tol > 0.0:
+        within, bound = answers_within(memory, X, model.tol)
+        return _where_reached(model, within, _reached(model, memory, X)), bound
     if is_sparse(model):
         kept = kept_keys(memory, X, model.top_k, model.tol)
         return _where_reached(model, kept.answers, kept.reached), kept.bound
     full = memory.answers(X)
-    reached = memory.reached(X) if model.empty != "mean" else np.ones(len(X), dtype=bool)
-    return _where_reached(model, full, reached), np.zeros_like(full)
+    return _where_reached(model, full, _reached(model, memory, X)), np.zeros_like(full)
+
+
+def _reached(model, memory: Memory, X) -> np.ndarray:
+    """Whether a row has a key within reach, where that matters."""
+    return memory.reached(X) if model.empty != "mean" else np.ones(len(X), dtype=bool)
 
 
 def _where_reached(model, values, reached):
