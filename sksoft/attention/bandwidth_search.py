@@ -3,7 +3,8 @@
 One bandwidth for all features is searched first, from several starts. It starts the others. Bandwidths of features are
 searched from it and from a wide start. A linear metric has p r parameters and would fit the training set by heart
 within a dozen steps (leave-one-out leaves out a key, not what the row did to the metric), so there the search is over
-four fifths of the rows and stops where the loss of the fifth that is held out does.
+four fifths of the rows and stops where the loss of the fifth that is held out does. With rows enough to tell, it is
+searched from bandwidths of features too, and the better of the two is kept.
 
 References
 ----------
@@ -47,6 +48,9 @@ SINK_START = 4.0
 LOOSE = 10.0
 # Steps without a better held-out loss after which the search ends.
 PATIENCE = 6
+# Rows from which the held-out fifth can tell two ways apart, and a linear metric is also searched from bandwidths of
+# features: on 309 rows (diabetes) the better of two for 62 held-out rows was the worse for others.
+TWO_WAYS = 1000
 
 
 class Search:
@@ -162,31 +166,43 @@ class Search:
         return objective, theta, value
 
     def _held_out(self, theta, heads, rank):
-        """A linear metric, stopped by rows that are held out."""
+        """A linear metric: of the searches from one bandwidth and from one each the better for the held-out rows."""
         p = self.rows.X.shape[1]
         objective = self._objective(Linear(p, p if rank is None else rank), heads)
+        by_feature = self._objective(Ard(self.constant), heads)
+        begun = self._spread_out(objective, theta)
+        best, value, ended = self._watched(objective, begun)
+        if len(self.rows.X) >= TWO_WAYS:
+            features, _, _ = self._watched(by_feature, self._spread_out(by_feature, theta))
+            scales = np.array([1.0 / by_feature.feature_map.bandwidth(h) for h in by_feature.maps(features)])
+            scaled = scales[:, :, None] * np.eye(p, objective.feature_map.rank)
+            rest = features[by_feature.sections["maps"].stop :]
+            other = self._watched(objective, np.concatenate([scaled.ravel(), rest]))
+            if other[1] < value:
+                best, value, ended = other
+        self.losses.append(value)
+        value, gradient = objective.evaluate(best)
+        self.gradient_norm, self.converged = float(np.abs(gradient).max()), ended
+        return objective, best, value
+
+    def _watched(self, objective, start):
+        """θ of the least loss of the held-out fifth on the way from `start`, that loss, and whether the way ended."""
         held = self.rows.fifth()
-        learning = replace(objective, absent=held)
-        queries, held_queries = np.flatnonzero(~held), np.flatnonzero(held)
-        start = self._spread_out(objective, theta)
-        best = [learning.evaluate(start, held_queries, slope=False)[0], start, 0]
+        learning, queries = replace(objective, absent=held), np.flatnonzero(held)
+        best = [learning.evaluate(start, queries, slope=False)[0], start, 0]
         n_iter = 0
 
         def watch(intermediate_result):
             nonlocal n_iter
             n_iter += 1
-            value = learning.evaluate(intermediate_result.x, held_queries, slope=False)[0]
+            value = learning.evaluate(intermediate_result.x, queries, slope=False)[0]
             if value < best[0]:
                 best[:] = [value, intermediate_result.x.copy(), n_iter]
             if n_iter - best[2] >= PATIENCE:
                 raise StopIteration
 
-        self._minimise(learning, start, queries, 1.0, watch)
-        self.losses.append(best[0])
-        value, gradient = objective.evaluate(best[1])
-        self.gradient_norm = float(np.abs(gradient).max())
-        self.converged = self.converged or n_iter - best[2] >= PATIENCE
-        return objective, best[1], value
+        self._minimise(learning, start, np.flatnonzero(~held), 1.0, watch)
+        return best[1], best[0], self.converged or n_iter - best[2] >= PATIENCE
 
     def _bounds(self, objective):
         bounds = np.tile([-np.inf, np.inf], (objective.size, 1))

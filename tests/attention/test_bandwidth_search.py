@@ -50,3 +50,14 @@ def test_a_sample_of_queries_leads_to_the_optimum_over_all(monkeypatch):
     assert len(first) == 40
     assert set(map(bytes, rows[0][first])) == set(map(bytes, rows[1][second]))
     assert set(first) != set(search(random_state=1).queries)
+
+
+def test_a_linear_metric_starts_from_bandwidths_of_features_too(monkeypatch):
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(400, 6))
+    y = np.sin(3.0 * Z[:, :1]) + 0.3 * Z[:, 1:2] + 0.1 * rng.normal(size=(400, 1))  # features matter one by one
+    one, two = [], []
+    for least, held in ((1000, one), (100, two)):
+        monkeypatch.setattr(bandwidth_search, "TWO_WAYS", least)
+        held.append(choose_bandwidth(Z, y, np.ones(400), metric="linear").starts[-1])
+    assert two[0] < 0.9 * one[0]
