@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sksoft._validation import Interval, check_sample_weight, fit_context, validate_data
 from sksoft.attention import remembered
 from sksoft.attention.bandwidth_input import ATTENTION_CONSTRAINTS
-from sksoft.attention.intervals import weighted_quantiles
+from sksoft.attention.intervals import covering_level, weighted_quantiles
 
 
 class AttentionRegressor(RegressorMixin, BaseEstimator):
@@ -90,6 +90,8 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     key_of_, key_share_ : ndarray of shape (n,)
         Which of them each training row is, −1 for none, and its share in the weight.
     y_fit_ : ndarray of shape (n, v)
+    interval_levels_, interval_weights_ : ndarray of shape (r, v), (r,)
+        What intervals are judged by, see ``sksoft.attention.intervals``. Only with ``bandwidth='loo'``, ``degree=0``.
     prior_ : ndarray of shape (v,)
         Mean of y.
     centre_, sinks_, prior_mix_, ridge_ : ndarray of shape (p,) and (n_heads,), float, float
@@ -121,7 +123,7 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     >>> round(model.score(X[300:], y[300:]), 2)
     0.46
     >>> model.predict_interval(X[300:302], coverage=0.8).round()
-    array([[110., 295.],
+    array([[122., 295.],
            [ 53., 200.]])
     """
 
@@ -198,6 +200,10 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         targets = y.astype(np.float64).reshape(len(y), -1)
         remembered.remember(self, X, targets, weights, groups, loss="squared", degree=self.degree)
         self.y_fit_, self._is_single = targets, y.ndim == 1
+        for name in ("interval_levels_", "interval_weights_"):
+            self.__dict__.pop(name, None)
+        if isinstance(self.bandwidth, str) and self.degree == 0 and self.empty != "raise":
+            remembered.judge_intervals(self, X, weights, groups)
         return self
 
     def predict(self, X, return_std=False, return_bound=False):
@@ -259,22 +265,38 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         return values[:, 0] if self._is_single else values
 
     def predict_interval(self, X, coverage=0.9):
-        """Central interval of the targets under each row's weights.
+        """Central interval of the targets under each row's weights, as wide as leave-one-out says it must be [1]_.
+
+        Its ends are the quantiles at β and 1 − β. After a fit with ``bandwidth='loo'`` β is such that the share
+        `coverage` of the training rows would have been held by the intervals that the others give them; with given
+        bandwidths it is (1 − `coverage`) / 2, and the interval holds what the weights promise, not what new rows do.
 
         Parameters
         ----------
         X : array-like of shape (n, p)
         coverage : float in (0, 1), default=0.9
-            Share of the weight between the ends.
 
         Returns
         -------
         interval : ndarray of shape (n, 2), or (n, v, 2) for several targets
+
+        References
+        ----------
+        .. [1] See ``sksoft.attention.intervals``.
         """
         if not (isinstance(coverage, Real) and 0.0 < float(coverage) < 1.0):
             raise ValueError(f"The 'coverage' parameter must be a number in (0, 1). Got {coverage!r} instead.")
-        tail = (1.0 - float(coverage)) / 2.0
-        return self.predict_quantiles(X, [tail, 1.0 - tail])
+        X = remembered.checked_queries(self, X)
+        self._require_means("predict_interval")
+        tails = np.full(self.y_fit_.shape[1], (1.0 - float(coverage)) / 2.0)
+        if hasattr(self, "interval_levels_"):
+            tails = covering_level(self.interval_levels_, self.interval_weights_, float(coverage))
+        values = np.empty((len(X), len(tails), 2))
+        for rows, weights in remembered.distributions(self, X):
+            for k, tail in enumerate(tails):
+                levels = np.array([tail, 1.0 - tail])
+                values[rows, k] = weighted_quantiles(weights, self.y_fit_[:, [k]], levels)[:, 0]
+        return values[:, 0] if self._is_single else values
 
     def kneighbors_weights(self, X):
         """Which training rows answer, and with what weight.

@@ -1,4 +1,17 @@
-"""Quantiles of the targets under a row's weights: attention's conditional distribution."""
+r"""Quantiles of the targets under a row's weights: attention's conditional distribution, and how far to trust it.
+
+Few neighbours know too little of the tails, and wide kernels add the slope of the mean to the noise. So a central
+interval [F⁻¹(β), F⁻¹(1 − β)] does not hold the share 1 − 2β of new rows. Leave-one-out tells what it holds ([1]_,
+algorithm 1, with leaving out for splitting): with F₋ᵢ the distribution that the others give row i,
+
+    tᵢ = min(F₋ᵢ(yᵢ), 1 − F₋ᵢ(yᵢ−)) ≥ β   ⟺   the interval of row i holds yᵢ,
+
+and β is taken so that the share `coverage` of the training rows would have been held.
+
+References
+----------
+.. [1] Chernozhukov, Wüthrich, Zhu, "Distributional conformal prediction", PNAS 118, 2021.
+"""
 
 import numpy as np
 
@@ -30,3 +43,48 @@ def weighted_quantiles(weights, targets, levels) -> np.ndarray:
             quantiles[:, k, q] = ordered[np.argmax(reached, axis=1)]
     quantiles[np.isnan(weights).any(axis=1)] = np.nan
     return quantiles
+
+
+def tail_levels(weights, targets, rows, left_out) -> np.ndarray:
+    """t of some training rows, from the distributions that they are given with themselves among the neighbours.
+
+    Parameters
+    ----------
+    weights : ndarray (b, n)
+        Of n targets for the b rows.
+    targets : ndarray (n, v)
+    rows : ndarray (b,) of int
+        Which of the n these rows are.
+    left_out : ndarray (b, n), bool
+        Targets that a row may not be answered by: its own, and its group's.
+
+    Returns
+    -------
+    levels : ndarray (b, v)
+        In [0, 1]; 0 where nothing else has weight.
+    """
+    weights = np.where(left_out, 0.0, weights)
+    total = weights.sum(axis=1)
+    levels = np.empty((len(rows), targets.shape[1]))
+    for k, column in enumerate(targets.T):
+        at = column[rows][:, None]
+        below = np.where(column <= at, weights, 0.0).sum(axis=1)
+        above = np.where(column >= at, weights, 0.0).sum(axis=1)
+        levels[:, k] = np.minimum(below, above) / np.where(total > 0.0, total, 1.0)
+    return levels
+
+
+def covering_level(levels, weights, coverage: float) -> np.ndarray:
+    """The largest β that the share `coverage` of the weight of rows reaches with its t, (v,).
+
+    Parameters
+    ----------
+    levels : ndarray (r, v)
+        t of rows.
+    weights : ndarray (r,)
+    coverage : float in (0, 1)
+    """
+    order = np.argsort(-levels, axis=0, kind="stable")
+    covered = np.cumsum(weights[order], axis=0)
+    at = np.argmax(covered >= coverage * covered[-1] * (1.0 - 1e-14), axis=0)
+    return np.minimum(np.take_along_axis(np.take_along_axis(levels, order, axis=0), at[None], axis=0)[0], 0.5)

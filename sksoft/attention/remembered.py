@@ -17,10 +17,14 @@ from sksoft._validation import check_is_fitted, validate_data
 from sksoft.attention.bandwidth import Bandwidth, effective_dof
 from sksoft.attention.bandwidth_input import chosen_bandwidth, given_bandwidth
 from sksoft.attention.heads import Heads
+from sksoft.attention.intervals import tail_levels
 from sksoft.attention.memory import Keys, Memory, canonical_order, keys_of
 from sksoft.attention.neighbours import Kept, answers_within, kept_keys
 from sksoft.kernels.blocks import serial_blas
 from sksoft.objective.feature_input import LARGEST
+
+# Different rows that intervals are judged by.
+JUDGED = 2000
 
 
 def remember(model, X, targets, weights, groups, *, loss: str, degree: int = 0) -> None:
@@ -219,3 +223,19 @@ def _importances(keys: Keys, bandwidth, head_weights) -> np.ndarray:
     parts = variance / bandwidth**2
     total = parts.sum(axis=1, keepdims=True)
     return head_weights @ (parts / np.where(total > 0.0, total, 1.0))
+
+
+def judge_intervals(model, X, weights, groups) -> None:
+    """Sets ``interval_levels_`` and ``interval_weights_``: t of training rows, see :mod:`sksoft.attention.intervals`.
+
+    Of more than `JUDGED` different rows, these: keys are in the order of a hash, so the first ones are a sample.
+    """
+    rows = np.flatnonzero((model.key_of_ >= 0) & (model.key_of_ < JUDGED))
+    codes = None if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
+    levels = np.empty((len(rows), model.y_fit_.shape[1]))
+    for block, found in distributions(model, X[rows]):
+        left_out = model.key_of_ == model.key_of_[rows[block], None]
+        if codes is not None:
+            left_out |= codes == codes[rows[block], None]
+        levels[block] = tail_levels(np.nan_to_num(found), model.y_fit_, rows[block], left_out)
+    model.interval_levels_, model.interval_weights_ = levels, weights[rows]

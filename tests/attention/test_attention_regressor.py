@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.neighbors import KNeighborsRegressor
 
 from sksoft import AttentionRegressor
+from sksoft.attention.intervals import covering_level
 from sksoft.functional import softmax
 
 COMPACT = {"epanechnikov": 1, "biweight": 2, "triweight": 3}
@@ -213,6 +214,28 @@ def test_intervals_hold_what_they_promise_where_noise_depends_on_x():
     # a wide kernel's targets differ by the slope too, so the interval is wider than the noise alone
     low, high = AttentionRegressor(bandwidth=0.5).fit(X, y).predict_interval(new, coverage=0.8).T
     assert 0.8 < np.mean((low <= noisy) & (noisy <= high)) < 0.9
+    # leave-one-out sees that, and intervals are as wide as they must be, with a wide kernel and with few neighbours
+    low, high = AttentionRegressor(metric="scale").fit(X[:600], y[:600]).predict_interval(new, coverage=0.8).T
+    assert abs(np.mean((low <= noisy) & (noisy <= high)) - 0.8) < 0.03
+    wide = np.column_stack([X[:1000], rng.normal(size=(1000, 5))])
+    others = np.column_stack([new, rng.normal(size=(3000, 5))])
+    low, high = AttentionRegressor(metric="scale").fit(wide, y[:1000]).predict_interval(others, coverage=0.8).T
+    assert abs(np.mean((low <= noisy) & (noisy <= high)) - 0.8) < 0.03
+
+
+def test_intervals_hold_their_share_of_the_training_rows_left_out(data):
+    X, y, _ = data
+    weights = np.random.default_rng(5).integers(0, 3, 80).astype(float)
+    groups = np.arange(80) // 5
+    model = AttentionRegressor(metric="scale").fit(X, y, sample_weight=weights, groups=groups)
+    tail = covering_level(model.interval_levels_, model.interval_weights_, 0.7)[0] * (1 - 1e-9)  # rounding
+    held = np.zeros(80)
+    for i in range(80):
+        others = groups != groups[i]
+        few = AttentionRegressor(bandwidth=model.bandwidth_).fit(X[others], y[others], sample_weight=weights[others])
+        low, high = few.predict_quantiles(X[[i]], [tail, 1.0 - tail])[0]
+        held[i] = low <= y[i] <= high
+    assert 0.7 <= weights @ held / weights.sum() < 0.75
 
 
 def test_weights_stand_in_the_columns_of_the_rows_given(data):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sksoft.attention.intervals import weighted_quantiles
+from sksoft.attention.intervals import covering_level, tail_levels, weighted_quantiles
 
 
 def test_a_weight_is_a_repetition():
@@ -24,3 +24,19 @@ def test_scale_of_the_weights_does_not_matter_and_nan_stays_in_its_row():
     np.testing.assert_array_equal(found[0, 0], [0.0, 1.0, 2.0])
     assert np.isnan(found[1]).all()
     np.testing.assert_array_equal(found[2, 0], [1.0, 1.0, 3.0])
+
+
+def test_tails_are_the_smaller_share_without_oneself():
+    targets = np.array([[0.0], [1.0], [1.0], [2.0]])
+    weights = np.array([[5.0, 1.0, 1.0, 2.0], [5.0, 0.0, 0.0, 0.0]])
+    rows = np.array([1, 0])
+    found = tail_levels(weights, targets, rows, np.arange(4) == rows[:, None])
+    np.testing.assert_allclose(found, [[3 / 8], [0.0]])
+
+
+def test_the_covering_level_is_the_largest_that_covers():
+    levels, weights = np.array([[0.3], [0.1], [0.4], [0.2]]), np.array([1.0, 1.0, 1.0, 1.0])
+    assert covering_level(levels, weights, 0.5) == [0.3]
+    assert covering_level(levels, weights, 0.51) == [0.2]
+    assert covering_level(levels, np.array([1.0, 1.0, 4.0, 1.0]), 0.5) == [0.4]
+    assert covering_level(np.array([[0.9]]), np.ones(1), 0.5) == [0.5]
