@@ -103,7 +103,7 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     Notes
     -----
     A prediction for n rows from m training rows takes O(n m (p + v)) time and no n × m memory. `top_k` and `tol` are
-    for answers that can be read: they save time only beside thousands of training rows, with up to 8 features, the
+    for answers that can be read: they save time only beside thousands of training rows, with a handful of features, the
     kernels ``'gaussian'`` or ``'laplace'`` and, for `tol`, bandwidths so narrow that some dozen rows have all weight;
     there a tree finds the nearest rows. Elsewhere `top_k` takes longer than all rows do. A step of leave-one-out takes
     O(m² (p + v)), with ``degree=1`` O(m² p (p + v)). X is dense: sparse matrices are refused.

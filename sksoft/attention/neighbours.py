@@ -27,7 +27,7 @@ from sksoft.attention.memory import Memory
 from sksoft.kernels.blocks import map_blocks, row_blocks, serial_blas
 
 # A tree pays in few dimensions, beside many keys, and for a small share of them.
-TREE_FEATURES, TREE_KEYS, SHARE_OF_ALL = 8, 2000, 0.125
+TREE_FEATURES, TREE_KEYS, SHARE_OF_ALL = 12, 2000, 0.125
 # Neighbours asked of it where their number is not given: first, and of rows for which these are not enough. Keys for
 # which that is tried before.
 ASKED, TRIED = (16, 64), 32
