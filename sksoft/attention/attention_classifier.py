@@ -6,6 +6,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sksoft._validation import fit_context, validate_data
 from sksoft.attention import remembered
 from sksoft.attention.bandwidth_input import ATTENTION_CONSTRAINTS
+from sksoft.attention.feature_gradient import answers_and_pullback
+from sksoft.attention.leave_one_out import LEAST
 from sksoft.metrics.target_input import TARGET_CONSTRAINTS, require_labels, resolve_targets
 from sksoft.objective.links import Softmax
 
@@ -29,12 +31,14 @@ class AttentionClassifier(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    kernel, bandwidth, n_heads, top_k, tol, standardize, max_iter, random_state
+    kernel, bandwidth
         As in :class:`AttentionRegressor`. With given bandwidths the prior has no weight.
     metric : {'auto', 'scale', 'ard', 'linear'}, default='auto'
         What leave-one-out chooses: one bandwidth for all features, one for each, or a matrix L whose features x L
         are compared, the search for which is stopped by rows that are held out. ``'auto'`` is ``'linear'``, but
         ``'scale'`` for the kernel ``'dot'``.
+    n_heads, top_k, tol, standardize
+        As in :class:`AttentionRegressor`.
     empty : {'mean', 'raise', 'nan'}, default='mean'
         The answer for a row with no training row within reach: the classes' shares, an error, or nan. Only compact
         kernels have such rows.
@@ -43,6 +47,8 @@ class AttentionClassifier(ClassifierMixin, BaseEstimator):
         the classes there are.
     class_weight : dict of {label: weight}, 'balanced' or None, default=None
         Weights of the classes, multiplied into the sample weights.
+    max_iter, random_state
+        As in :class:`AttentionRegressor`.
 
     Attributes
     ----------
@@ -245,6 +251,35 @@ class AttentionClassifier(ClassifierMixin, BaseEstimator):
         if np.isnan(proba).any():
             raise ValueError("Rows of X have no training row within reach, and empty='nan': they have no class.")
         return self.classes_[np.argmax(proba, axis=1)]
+
+    def scores_and_pullback(self, X):
+        """Logarithms of the probabilities and their derivative by the features: what ``synthesize`` climbs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+
+        Returns
+        -------
+        scores : ndarray of shape (n, K)
+            log P; of a probability that rounds to zero, −230, whose derivative is zero.
+        pullback : callable
+            Takes G of shape (n, K) to Σ_k G_k ∂ log P_k / ∂x, of shape (n, p). Both cost O(n m (p + K)).
+
+        Raises
+        ------
+        ValueError
+            With `top_k` or `tol`: answers jump where the nearest rows change.
+        """
+        X = remembered.checked_queries(self, X)
+        if remembered.is_sparse(self):
+            raise ValueError(
+                "Derivatives need all training rows: top_k=None and tol=0. Got"
+                f" top_k={self.top_k} and tol={self.tol:g}."
+            )
+        proba, pullback = answers_and_pullback(remembered.recalled(self), X)
+        floored = np.maximum(proba, LEAST)
+        return np.log(floored), lambda gradient: pullback(np.where(proba > LEAST, gradient / floored, 0.0))
 
     def score(self, X, y, sample_weight=None):
         """Accuracy on labels; of soft labels see ``sksoft.metrics.soft_log_loss``.

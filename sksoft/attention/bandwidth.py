@@ -80,6 +80,13 @@ class Bandwidth:
         assert self.transformation is not None
         return (X - self.centre) @ self.transformation[h]
 
+    def to_columns(self, h: int, gradient) -> np.ndarray:
+        """Gradient in X (n, p) from that in the features of head h."""
+        if self.bandwidth is not None:
+            return gradient / self.bandwidth[h]
+        assert self.transformation is not None
+        return gradient @ self.transformation[h].T
+
 
 def smooth(chosen: Bandwidth, X, keys, targets, weights, query_codes=None, key_codes=None) -> np.ndarray:
     """Answers for X (n, p) from the rows `keys` (m, p) with `targets` (m, v) and `weights` (m,): (n, v)."""
