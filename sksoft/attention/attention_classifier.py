@@ -8,6 +8,7 @@ from sksoft.attention import remembered
 from sksoft.attention.bandwidth_input import ATTENTION_CONSTRAINTS
 from sksoft.attention.feature_gradient import answers_and_pullback
 from sksoft.attention.leave_one_out import LEAST
+from sksoft.attention.neighbours import ROUNDING
 from sksoft.metrics.target_input import TARGET_CONSTRAINTS, require_labels, resolve_targets
 from sksoft.objective.links import Softmax
 
@@ -214,6 +215,10 @@ class AttentionClassifier(ClassifierMixin, BaseEstimator):
         X = remembered.checked_queries(self, X)
         proba, bound = remembered.answers(self, X)
         proba = np.maximum(proba, 0.0)
+        # Classes with nothing but the prior differ in the last bit, an order that logarithms do not see: they tie.
+        ratio = proba / np.where(self.prior_ > 0.0, self.prior_, 1.0)
+        least = np.where(self.prior_ > 0.0, ratio, np.inf).min(axis=1, keepdims=True)
+        proba = np.where(ratio <= least * (1.0 + ROUNDING), least * self.prior_, proba)
         proba /= proba.sum(axis=1, keepdims=True)
         return (proba, bound.max(axis=1)) if return_bound else proba
 
