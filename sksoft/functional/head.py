@@ -1,6 +1,7 @@
 """One head of attention: its own queries, keys and values, and which way to its result."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,13 @@ from sksoft.kernels.attention import (
     Sight,
     attend,
     attend_vjp,
+    by_seen_values,
     score_blocks,
     seen_scores,
     slopes_of,
     weighted_values,
     weights_of,
+    without_finite_lse,
 )
 from sksoft.kernels.rowwise import quietly
 
@@ -57,21 +60,30 @@ class Head:
         lse = np.empty(len(out), out.dtype)
         if self.score == "additive":
             for rows in score_blocks(len(out), len(self.keys)):
-                seen, z = self._seen_scores(rows)
-                weights, lse[rows] = weights_of(z)
-                out[rows] = weighted_values(weights, self.values, seen)
+                out[rows], lse[rows] = self._attended_at_once(rows)
         else:
-            queries = self._projected()
             for rows, given in self._pieces():
-                out[rows], lse[rows] = attend(queries[rows], self.keys, self.values, **given)
+                out[rows], lse[rows] = attend(self.projected[rows], self.keys, self.values, **given)
+            beyond = without_finite_lse(lse, self._sight(), len(self.keys))
+            for block in score_blocks(len(beyond), len(self.keys)):
+                rows = beyond[block]
+                out[rows], lse[rows] = self._attended_at_once(rows)
         return out, lse
+
+    def _attended_at_once(self, rows):
+        """Out and lse of these queries from all their scores, whose largest is subtracted before dividing."""
+        seen, scores = self._seen_scores(rows)
+        weights, lse = weights_of(scores, self.temperature)
+        # −∞ says that nothing is seen, and nothing else.
+        least = np.where((scores != -np.inf).any(axis=1), np.finfo(self.values.dtype).min, -np.inf)
+        return weighted_values(weights, self.values, seen), np.maximum(lse, least)
 
     @quietly
     def weights(self):
         """a (n, m), in the dtype of the values."""
         weights = np.empty((len(self.queries), len(self.keys)), self.values.dtype)
         for rows in score_blocks(*weights.shape):
-            weights[rows] = weights_of(self._seen_scores(rows)[1])[0]
+            weights[rows] = weights_of(self._seen_scores(rows)[1], self.temperature)[0]
         return weights
 
     @quietly
@@ -79,7 +91,7 @@ class Head:
         """Gradients in queries, keys, values and the weight of the score, the last None where there is none."""
         if self.score == "additive":
             return self._additive_gradients(out, lse, out_gradient, lse_gradient)
-        queries = self._projected()
+        queries = self.projected
         by_query, by_key, by_value = (np.zeros(array.shape) for array in (queries, self.keys, self.values))
         for rows, given in self._pieces():
             parts = attend_vjp(queries[rows], self.keys, self.values, out[rows], lse[rows], out_gradient[rows],
@@ -97,9 +109,15 @@ class Head:
         return None if self.mask is None or self.mask.dtype == bool else self.mask
 
     def _divided(self, mask):
-        return np.divide(mask, self.temperature, dtype=np.result_type(mask, self.values))
+        """−∞ only where it was."""
+        divided = np.divide(mask, self.temperature, dtype=np.result_type(mask, self.values))
+        return np.maximum(divided, np.finfo(divided.dtype).min, out=divided, where=mask != -np.inf)
 
-    def _projected(self):
+    def _sight(self):
+        return Sight(limits=self.limits, mask=self.mask)
+
+    @cached_property
+    def projected(self):
         """Queries in the space of the keys."""
         return self.queries @ self.score_weight if self.score == "bilinear" else self.queries
 
@@ -127,8 +145,8 @@ class Head:
             yield slice(0, n_queries), {**given, "mask": self.mask, "limits": self.limits}
 
     def _seen_scores(self, rows):
-        """What these queries see among their `top_k`, (rows, m), and z, −∞ where they do not."""
-        sight = Sight(limits=self.limits, mask=self.mask)
+        """What these queries see among their `top_k`, (rows, m), and z · temperature, −∞ where they do not."""
+        sight = self._sight()
         if self.score == "additive":
             z = self.scale * self._additive_scores(rows)
             added = self._added_mask()
@@ -137,9 +155,7 @@ class Head:
             z = np.where(seen, z, -np.inf)
         else:
             score = "gaussian" if self.score == "rbf" else "dot"
-            queries = self._projected()[rows]
-            seen, z = seen_scores(queries, self.keys, rows, score, self.scale, sight)
-        z /= self.temperature
+            seen, z = seen_scores(self.projected, self.keys, rows, score, self.scale, sight)
         if self.top_k is not None:
             seen = seen & largest(z, self.top_k)
             z = np.where(seen, z, -np.inf)
@@ -159,8 +175,10 @@ class Head:
             rows = np.arange(block.start, block.stop)[lse[block] != -np.inf]
             seen, z = self._seen_scores(rows)
             gradient = out_gradient[rows].astype(np.float64)
-            weights, C = slopes_of(seen, z, self.values, out[rows], lse[rows], gradient, lse_gradient[rows])
-            by_value += weights.T @ gradient
+            weights, C = slopes_of(
+                seen, z / self.temperature, self.values, out[rows], lse[rows], gradient, lse_gradient[rows]
+            )
+            by_value += by_seen_values(weights, gradient, seen)
             for c, weight in enumerate(self.score_weight):
                 activation = np.tanh(np.add.outer(self.queries[rows, c], self.keys[:, c], dtype=np.float64))
                 by_weight[c] += factor * np.where(seen, C * activation, 0.0).sum()

@@ -152,7 +152,7 @@ def attend_vjp(
         gradient = out_gradient[rows].astype(np.float64)
         extra = 0.0 if lse_gradient is None else lse_gradient[rows]
         weights, C = slopes_of(seen, z, values, out[rows], lse[rows], gradient, extra)
-        by_value += weights.T @ gradient
+        by_value += by_seen_values(weights, gradient, seen)
         by_bias += C.sum(axis=0)
         if score == "laplace":
             distances = cdist(queries[rows], keys)
@@ -219,13 +219,21 @@ def seen_scores(queries, keys, rows, score, scale, sight):
 
 
 @quietly
-def weights_of(z):
-    """Softmax of each row, and its log Σ exp (n,): NaN and −∞ where all are −∞."""
+def weights_of(z, temperature=1.0):
+    """Softmax of each row of z / temperature, and its log Σ exp (n,): NaN and −∞ where all are −∞."""
     top = z.max(axis=1, keepdims=True, initial=-np.inf)
     top[top == -np.inf] = 0.0
-    weights = np.exp(z - top)
+    weights = np.exp((z - top) / temperature)
     total = weights.sum(axis=1, keepdims=True)
-    return weights / total, (top + np.log(total))[:, 0]
+    return weights / total, (top / temperature + np.log(total))[:, 0]
+
+
+def without_finite_lse(lse, sight, n_keys):
+    """Indices of queries that see something and whose lse is no finite number: it overflowed, or they see a NaN."""
+    unknown, below = ~np.isfinite(lse), np.flatnonzero(lse == -np.inf)
+    for block in row_blocks(len(below), n_keys, TILE_BYTES):
+        unknown[below[block]] = sight.of(below[block], np.arange(n_keys)).any(axis=1)
+    return np.flatnonzero(unknown)
 
 
 @quietly
@@ -236,6 +244,11 @@ def weighted_values(weights, values, seen):
     for j in np.flatnonzero(~finite):
         out += np.where(seen[:, j, None], weights[:, j, None] * values[j], 0.0)
     return out
+
+
+def by_seen_values(weights, out_gradient, seen):
+    """``Σ_i a_ij G_i``: a gradient that is not finite reaches what its query sees, nothing else."""
+    return weighted_values(weights.T, out_gradient, np.broadcast_to(seen, weights.shape).T)
 
 
 @quietly

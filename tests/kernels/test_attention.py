@@ -175,3 +175,105 @@ def test_a_bias_of_log_two_is_a_key_twice(backend):
 
 def test_sights_cover_every_argument():
     assert set(sight("everything", 3, 4, "float64")) == {"bias", "limits", "mask", "query_groups", "key_groups"}
+
+
+FAR = {
+    "a far key nobody sees": (1e30, True),
+    "a far key": (1e30, False),
+    "two clusters": (1e8, False),
+    "one unit apart": (1.0, False),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("score", ["gaussian", "laplace"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", FAR)
+def test_far_keys_do_not_blur_near_ones(backend, score, dtype, name):
+    far, hidden = FAR[name]
+    queries, keys, values = inputs(6, 9, 3, 2, dtype)
+    keys[4:6] += np.array(far, dtype)
+    mask = np.ones((6, 9), dtype=bool)
+    mask[1, 2] = False  # not the same for all queries
+    mask[:, 4:6] &= not hidden
+    args, kwargs = (queries, keys, values), {"score": score, "mask": mask}
+    out, lse = attend.on(backend)(*args, **kwargs)
+    wide = [array.astype(np.float64) for array in args]
+    expected, expected_lse = pair_by_pair(*wide, scale=1.0, **kwargs)
+    rtol = 1e-11 if dtype == "float64" else 1e-4
+    np.testing.assert_allclose(out, expected, rtol=rtol)
+    np.testing.assert_allclose(lse, expected_lse, rtol=rtol)
+    G = np.random.default_rng(3).standard_normal(out.shape).astype(dtype)
+    found = attend_vjp.on(backend)(*args, out, lse, G, **kwargs)
+    near = np.delete(np.arange(9), [4, 5])
+    some = (queries, keys[near], values[near])
+    alone = attend_vjp.reference(*some, out, lse, G, score=score, mask=mask[:, near])
+    if far == 1e30:  # of no weight, so that it might as well not be there
+        np.testing.assert_allclose(found[0], alone[0], rtol=1e-3 if dtype == "float32" else 1e-9, atol=1e-6)
+        np.testing.assert_allclose(found[1][near], alone[1], rtol=1e-3 if dtype == "float32" else 1e-9, atol=1e-6)
+        assert (found[1][4:6] == 0.0).all()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_huge_hidden_values_stay_out_of_gradients(backend, dtype):
+    queries, keys, values = inputs(4, 6, 2, 3, dtype)
+    mask = np.random.default_rng(2).uniform(size=(4, 6)) < 0.7
+    mask[:, 3], mask[:, 0] = False, True
+    G = 100.0 * np.random.default_rng(3).standard_normal((4, 3)).astype(dtype)
+
+    def gradients(fill):
+        k, v = keys.copy(), values.copy()
+        k[3] = v[3] = fill
+        out, lse = attend.on(backend)(queries, k, v, mask=mask)
+        return attend_vjp.on(backend)(queries, k, v, out, lse, G, mask=mask)
+
+    for ours, theirs in zip(gradients(np.finfo(dtype).max), gradients(0.0)):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_gradient_that_is_nan_reaches_what_its_query_sees_only(backend, dtype):
+    queries, keys, values = inputs(4, 6, 2, 3, dtype)
+    mask = np.ones((4, 6), dtype=bool)
+    mask[1, [0, 4]] = False
+    out, lse = attend.on(backend)(queries, keys, values, mask=mask)
+    G = np.ones((4, 3), dtype)
+    G[1, 0] = np.nan
+    by_query, by_key, by_value, by_bias = attend_vjp.on(backend)(queries, keys, values, out, lse, G, mask=mask)
+    np.testing.assert_array_equal(np.isnan(by_query).all(axis=1), [False, True, False, False])
+    for gradient in (by_key, by_value[:, :1], by_bias[:, None]):
+        np.testing.assert_array_equal(np.isnan(gradient).any(axis=1), mask[1])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_sums_and_scores_beyond_the_range_of_numbers(backend, dtype):
+    queries, keys, _ = inputs(4, 6, 2, 3, dtype)
+    largest = np.finfo(dtype).max
+    out, _ = attend.on(backend)(queries, keys, np.full((6, 2), 0.9 * largest, dtype))
+    np.testing.assert_allclose(out, 0.9 * largest, rtol=1e-6)
+    # The least number as "not here", where all are not: the mask has no say, and does not say -inf.
+    values = np.arange(6.0, dtype=dtype)[:, None]
+    mask = np.zeros((4, 6), dtype)
+    mask[2] = -largest
+    for given in (mask, mask[2:3], np.broadcast_to(mask[2], (4, 6))):
+        q = queries if len(given) == 4 else queries[2:3]
+        out, lse = attend.on(backend)(q, keys, values, mask=given)
+        least = (given == -largest).all(axis=1)
+        np.testing.assert_allclose(out[least], 2.5, rtol=1e-6)
+        np.testing.assert_array_equal(lse[least], -largest)
+        G = np.ones_like(out)
+        found = attend_vjp.on(backend)(q, keys, values, out, lse, G, mask=given)
+        for ours, theirs in zip(found, attend_vjp.reference(q, keys, values, out, lse, G, mask=given)):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("mask_dtype", ["float16", "float32"])
+def test_a_narrow_mask_is_added_in_the_precision_of_the_scores(backend, mask_dtype):
+    args, _ = arguments(SHAPE, "dot", "all", "float64")
+    mask = np.random.default_rng(2).standard_normal(SHAPE[:2]).astype(mask_dtype)
+    for ours, theirs in zip(attend.on(backend)(*args, mask=mask), attend.reference(*args, mask=mask.astype(float))):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-13)

@@ -5,31 +5,21 @@ another product adds what they make of the values. A row is rescaled when its ma
 −‖k‖²/2 of Gaussian scores are one more column of the keys; −‖q‖²/2 is the same for all keys and comes back in lse.
 
 Numbers that are not finite never reach a tile: what no query sees is zero there, and the few queries that do see one
-are the reference's.
+are the reference's, as are those whose scores, or sums of values, leave the range of the numbers of a tile.
 """
 
 import numpy as np
 
 from sksoft.kernels import attention
 from sksoft.kernels._numba._jit import REASSOCIATE, inner, jit
+from sksoft.kernels._numba.attention_tiles import DISTANCE, KEY_BYTES, NARROW, QUERIES, SQUARE, Tiled
 from sksoft.kernels._numba.exp import LOG2E, exp2, ordered, unordered
-from sksoft.kernels._numba.transposed import read_only
-from sksoft.kernels.attention import Sight
+from sksoft.kernels.attention import Sight, without_finite_lse
 from sksoft.kernels.blocks import fold_blocks, map_blocks, row_blocks, scratch, serial_blas
+from sksoft.kernels.rowwise import quietly
 
-# Scores of a tile fill three quarters of a second cache of 1 MB; products of so large tiles are a fifth faster than
-# those of tiles of 128 × 256.
-QUERIES = 512
-KEY_BYTES = 1536
-# Where some queries of a tile see its keys and others do not, tiles are as narrow as a product allows.
-NARROW = 128
 # Queries whose gradients in the keys are added up before they join the others'.
 GRADIENT_QUERIES = 2 * QUERIES
-
-# Absolute error of a Gaussian score that float32 may make; beyond, all is computed in float64.
-SCORE_ERROR = 1e-4
-
-NONE = np.empty(0, np.int64)
 
 
 @attention.attend.implement("numba")
@@ -40,6 +30,7 @@ def attend(queries, keys, values, *, score="dot", scale=1.0, **sight):
     out, lse = np.empty((len(queries), values.shape[1]), queries.dtype), np.empty(len(queries), queries.dtype)
     tiled = Tiled(queries, keys, values, score, scale, sight)
 
+    @quietly
     def work(rows):
         size = rows.stop - rows.start
         tile_out, tile_lse = scratch("attention out", (size, values.shape[1]), tiled.dtype), np.empty(size)
@@ -50,6 +41,8 @@ def attend(queries, keys, values, *, score="dot", scale=1.0, **sight):
     with serial_blas():
         map_blocks(work, row_blocks(len(queries), 1, QUERIES))
     odd = sees_what_is_not_finite(queries, keys, values, sight)
+    odd |= (lse != -np.inf) & ~np.isfinite(out).all(axis=1)
+    odd[without_finite_lse(lse, sight, len(keys))] = True
     if odd.any():
         given = {"score": score, "scale": scale, **sight.at(odd)}
         out[odd], lse[odd] = attention.attend.reference(queries[odd], keys, values, **given)
@@ -62,9 +55,12 @@ def attend_vjp(
 ):  # fmt: skip
     sight = Sight(**sight)
     nothing = lse == -np.inf
-    odd = (sees_what_is_not_finite(queries, keys, values, sight) | np.isnan(lse)) & ~nothing
     lse_gradient = np.zeros(len(queries)) if lse_gradient is None else lse_gradient
     tiled = Tiled(queries, keys, values, score, scale, sight)
+    odd = sees_what_is_not_finite(queries, keys, values, sight)
+    odd |= ~(np.abs(lse) < np.finfo(tiled.dtype).max / 4.0)
+    odd |= ~(np.isfinite(out_gradient).all(axis=1) & np.isfinite(lse_gradient))
+    odd &= ~nothing
     results = _gradients(tiled, out, lse, out_gradient, lse_gradient, ~(nothing | odd))
     if odd.any() or not len(keys):
         given = {"score": score, "scale": scale, "lse_gradient": lse_gradient[odd], **sight.at(odd)}
@@ -89,6 +85,7 @@ def _gradients(tiled, out, lse, out_gradient, lse_gradient, counted):
     n_keys = len(tiled.keys)
     sums = [np.zeros((n_keys, width)) for width in (by_query.shape[1], gradient.shape[1], 1)]
 
+    @quietly
     def work(chunk):
         parts = [np.zeros(total.shape, tiled.dtype) for total in sums]
         for tile in row_blocks(chunk.stop - chunk.start, 1, QUERIES):
@@ -125,108 +122,9 @@ def sees_what_is_not_finite(queries, keys, values, sight):
     return odd
 
 
-class Tiled:
-    """The arguments of a call as the tiles want them: finite, centred, with what is added to scores in a column."""
-
-    def __init__(self, queries, keys, values, score, scale, sight):
-        self.score, self.scale, self.mask = score, float(scale), sight.mask
-        bias, limits, key_groups = sight.bias, sight.limits, sight.key_groups
-        if self.mask is not None and (self.mask.strides[0] == 0 or len(self.mask) == 1):
-            row = self.mask[0] if len(self.mask) else np.ones(len(keys), dtype=bool)
-            row = np.where(row, 0.0, -np.inf) if row.dtype == bool else row
-            bias, self.mask = row if bias is None else row + bias, None
-        self.kept, self.n_keys = None, len(keys)
-        if bias is not None and self.mask is None and (bias == -np.inf).any():
-            self.kept = np.flatnonzero(bias != -np.inf)
-            keys, values, bias = keys[self.kept], values[self.kept], bias[self.kept]
-            limits = None if limits is None else np.searchsorted(self.kept, limits)
-            key_groups = None if key_groups is None else key_groups[self.kept]
-        queries, keys, self.values = (_finite(np.ascontiguousarray(array)) for array in (queries, keys, values))
-        self.limits = NONE if limits is None else np.ascontiguousarray(limits, dtype=np.int64)
-        self.query_groups = NONE if key_groups is None else np.ascontiguousarray(sight.query_groups, dtype=np.int64)
-        self.key_groups = NONE if key_groups is None else np.ascontiguousarray(key_groups, dtype=np.int64)
-        self._place(queries, keys, None if bias is None else np.asarray(bias, dtype=np.float64))
-
-    def _place(self, queries, keys, bias):
-        """Centre, choose the precision, and add the columns."""
-        self.dtype = queries.dtype
-        if self.score != "dot" and len(keys):
-            centre = keys.mean(axis=0, dtype=np.float64)
-            queries, keys = queries - centre, keys - centre
-        if self.score == "gaussian":
-            squares = np.einsum("ij,ij->i", keys, keys)
-            error = 0.5 * np.finfo(self.dtype).eps * abs(self.scale) * squares.max(initial=0.0)
-            self.dtype = np.dtype(np.float64) if error > SCORE_ERROR else self.dtype
-            bias = -0.5 * self.scale * squares if bias is None else bias - 0.5 * self.scale * squares
-        self.shift = -0.5 * self.scale * np.einsum("ij,ij->i", queries, queries) if self.score == "gaussian" else None
-        self.values = self.values.astype(self.dtype, copy=False)
-        self.raw_queries, self.raw_keys = queries.astype(self.dtype, copy=False), keys.astype(self.dtype, copy=False)
-        self.factor = self.dtype.type(self.scale * LOG2E)
-        bias = None if bias is None else (bias * LOG2E).astype(self.dtype)
-        self.distances, self.bias, self.columns = (
-            self.score == "laplace",
-            np.empty(0, self.dtype),
-            np.empty((0, 0), self.dtype),
-        )
-        self.queries, self.keys = self.raw_queries, self.raw_keys
-        if self.distances:
-            self.columns = np.ascontiguousarray(self.keys.T)
-            self.bias = np.zeros(len(keys), self.dtype) if bias is None else bias
-        else:
-            self.queries = self.queries * self.factor
-            if bias is not None:
-                self.queries = np.column_stack([self.queries, np.ones(len(queries), self.dtype)])
-                self.keys = np.column_stack([self.keys, bias])
-
-    def block(self, rows):
-        """First arguments of the block functions."""
-        mask, added = np.empty((0, 0), np.bool_), np.empty((0, 0), self.dtype)
-        if self.mask is not None and self.mask.dtype == bool:
-            mask = np.ascontiguousarray(self.mask[rows])
-        elif self.mask is not None:
-            added = np.ascontiguousarray(self.mask[rows] * LOG2E, dtype=self.dtype)
-        arrays = (self.queries[rows], self.keys, self.columns, self.values, self.bias, self.limits[rows],
-                  self.query_groups[rows], self.key_groups, mask, added)  # fmt: skip
-        return self.distances, self.factor, *map(read_only, arrays)
-
-    def buffers(self, n_rows):
-        """Scores of a tile and what it adds to the results."""
-        n_keys = KEY_BYTES // self.dtype.itemsize
-        scores = scratch("attention scores", (1, n_rows * n_keys), self.dtype)[0]
-        return scores, scratch("attention part", (n_rows, self.values.shape[1]), self.dtype)
-
-    def gradient_block(self, rows):
-        """Further arguments of :func:`gradient_block`."""
-        return self.score != "dot", self.scale, read_only(self.raw_queries[rows]), read_only(self.raw_keys)
-
-    def gradient_buffers(self, n_rows):
-        """Scores and their gradients of a tile, and what it adds to the gradients in keys and in queries."""
-        n_keys = KEY_BYTES // self.dtype.itemsize
-        pairs = scratch("attention pairs", (2, n_rows * n_keys), self.dtype)
-        width = max(self.raw_keys.shape[1], self.values.shape[1])
-        return pairs[0], pairs[1], scratch("attention part", (1, max(n_rows, n_keys) * width), self.dtype)[0]
-
-    def offset(self, rows):
-        """What the scores of a tile lack, for each query."""
-        return 0.0 if self.shift is None else self.shift[rows]
-
-    def of_all_keys(self, sums):
-        """Sums over the keys that are there, with zeros for the others."""
-        if self.kept is None:
-            return sums
-        found = np.zeros((self.n_keys, sums.shape[1]))
-        found[self.kept] = sums
-        return found
-
-
-def _finite(array):
-    finite = np.isfinite(array)
-    return array if finite.all() else np.where(finite, array, array.dtype.type(0.0))
-
-
 @jit
 def attend_block(
-    distances, factor, queries, keys, columns, values, bias, limits, query_groups, key_groups, mask, added,
+    mode, factor, queries, keys, columns, values, bias, limits, query_groups, key_groups, mask, added,
     scores, part, out, lse,
 ):  # fmt: skip
     """Out and lse of a few queries, keys tile by tile; lse without what all scores of a query lack."""
@@ -243,7 +141,7 @@ def attend_block(
         if first == n or (mask.size and not _any(mask, start, width)):
             continue
         tile, sums = scores[: (n - first) * width].reshape(n - first, width), part[first:]
-        _tile_scores(distances, factor, queries[first:], keys, columns, bias, start, tile)
+        _tile_scores(mode, factor, queries[first:], keys, columns, bias, start, tile)
         _hide(tile, first, start, limits, query_groups, key_groups, mask, added)
         _weights(tile, top[first:], total[first:], out[first:])
         np.dot(tile, values[start : start + width], sums)
@@ -256,7 +154,7 @@ def attend_block(
 
 @jit
 def gradient_block(
-    distances, factor, queries, keys, columns, values, bias, limits, query_groups, key_groups, mask, added,
+    mode, factor, queries, keys, columns, values, bias, limits, query_groups, key_groups, mask, added,
     centred, scale, raw_queries, raw_keys, gradient, levels, along, scores, slopes, part, by_query, by_key, by_value,
     by_bias,
 ):  # fmt: skip
@@ -276,7 +174,7 @@ def gradient_block(
         m = n - first
         tile, C = scores[: m * width].reshape(m, width), slopes[: m * width].reshape(m, width)
         some_queries, some_keys = raw_queries[first:], raw_keys[start : start + width]
-        _tile_scores(distances, factor, queries[first:], keys, columns, bias, start, tile)
+        _tile_scores(mode, factor, queries[first:], keys, columns, bias, start, tile)
         _hide(tile, first, start, limits, query_groups, key_groups, mask, added)
         np.dot(gradient[first:], values[start : start + width].T, C)
         column_sums = by_column[:width]
@@ -286,7 +184,7 @@ def gradient_block(
         sums = part[: width * n_values].reshape(width, n_values)
         np.dot(tile.T, gradient[first:], sums)
         _add(sums, by_value, start)
-        if distances:
+        if mode == DISTANCE:
             _divide_by_distances(queries[first:], columns, start, C, tile, column_sums)
         sums = part[: width * d].reshape(width, d)
         np.dot(C.T, some_queries, sums)
@@ -342,20 +240,37 @@ def _any(mask, start, width):
 
 
 @inner
-def _tile_scores(distances, factor, queries, keys, columns, bias, start, tile):
+def _tile_scores(mode, factor, queries, keys, columns, bias, start, tile):
     """Scores of the keys from `start` on, in units of log 2."""
-    if distances:
+    if mode == DISTANCE:
         _distances(queries, columns, start, tile)
         for i in range(len(tile)):
             row = tile[i]
             for t in range(row.size):
                 row[t] = bias[start + t] - factor * row[t]
+    elif mode == SQUARE:
+        _squares(queries, columns, start, tile)
+        half = factor / 2
+        for i in range(len(tile)):
+            row = tile[i]
+            for t in range(row.size):
+                row[t] = bias[start + t] - half * row[t]
     else:
         np.dot(queries, keys[start : start + tile.shape[1]].T, tile)
 
 
 @inner
 def _distances(queries, columns, start, tile):
+    _squares(queries, columns, start, tile)
+    for i in range(len(tile)):
+        row = tile[i]
+        for t in range(row.size):
+            row[t] = np.sqrt(row[t])
+
+
+@inner
+def _squares(queries, columns, start, tile):
+    """Squared distances."""
     for i in range(len(tile)):
         row = tile[i]
         row[:] = 0.0
@@ -363,8 +278,6 @@ def _distances(queries, columns, start, tile):
             x, column = queries[i, k], columns[k, start : start + row.size]
             for t in range(row.size):
                 row[t] += (x - column[t]) * (x - column[t])
-        for t in range(row.size):
-            row[t] = np.sqrt(row[t])
 
 
 @inner
@@ -436,11 +349,13 @@ def _largest(row):
 def _slopes(tile, slopes, levels, along, column_sums):
     """Weights in place of the scores, C in place of ⟨G, v⟩; and its sums of columns."""
     column_sums[:] = 0.0
+    zero = tile.dtype.type(0.0)
     for i in range(len(tile)):
         row, slope, level, mean = tile[i], slopes[i], levels[i], along[i]
         for t in range(row.size):
             weight = exp2(row[t] - level)
-            C = weight * (slope[t] - mean)
+            # what is hidden may be as large as it likes
+            C = weight * (slope[t] - mean) if weight != zero else zero
             row[t], slope[t] = weight, C
             column_sums[t] += C
 
