@@ -110,7 +110,8 @@ def scaled_dot_product_attention(
     weights : ndarray of shape (..., n, m)
         Only with `return_weights`. Rows sum to 1; exactly 0 where not seen.
     lse : ndarray of shape (..., n)
-        Only with `return_lse`, in nats; −inf for a query that sees nothing, whatever `empty` says.
+        Only with `return_lse`, in nats; −inf for a query that sees nothing, whatever `empty` says, and for no other:
+        what lies below the least number is that number.
 
     Raises
     ------
@@ -124,11 +125,14 @@ def scaled_dot_product_attention(
     Notes
     -----
     O(n m (d + v)) time, tile by tile with an online softmax [4]_; 'additive' evaluates n m d hyperbolic tangents.
-    What no query sees is not looked at: NaN and infinities under a mask never leak, into gradients neither. A query
-    that does see a NaN is NaN, and one that sees a NaN value is NaN in that value's column.
+    What no query sees is not looked at: NaN, infinities and huge numbers under a mask never leak, into gradients
+    neither. A query that does see a NaN, or a score that is +inf, is NaN; one that sees a NaN value is NaN in that
+    value's column.
 
-    In float32 a Gaussian score is computed in float64 wherever rounding could move it by more than 1e-4. The result
-    has the same bits for any number of threads.
+    The largest score is subtracted before dividing wherever a score divided by the temperature overflows: scores of
+    1e308 at 1e-300 have a result (their gradients need not have one). A Gaussian score is computed in float64 wherever
+    float32 could move it by more than 1e-4, and from differences, at twice the time, where a matrix product in float64
+    could by more than 1e-9: where keys lie very far apart. The result has the same bits for any number of threads.
 
     References
     ----------
@@ -154,6 +158,7 @@ def scaled_dot_product_attention(
     """
     if empty not in EMPTY:
         raise ValueError(f"The 'empty' parameter must be one of {EMPTY}. Got {empty!r} instead.")
+    _check_flags(return_weights=return_weights, return_lse=return_lse)
     problem = _Problem.of(queries, keys, values, mask, is_causal, scale, temperature, score, score_weight, top_k)
 
     def work(number):
@@ -316,6 +321,7 @@ class _Problem:
     def of(cls, queries, keys, values, mask, is_causal, scale, temperature, score, score_weight, top_k):
         if score not in SCORES:
             raise ValueError(f"The 'score' parameter must be one of {SCORES}. Got {score!r} instead.")
+        _check_flags(is_causal=is_causal)
         given = {"queries": queries, "keys": keys, "values": values}
         arrays = {name: real_array(name, array) for name, array in given.items()}
         dtype = np.result_type(*arrays.values())
@@ -385,7 +391,13 @@ def _of_heads(name, array, leading, own, dtype):
     array = real_array(name, array)
     if array.shape != (*leading, *own):
         raise ValueError(f"{name!r} must have the shape {(*leading, *own)}. Got {array.shape} instead.")
-    return array.astype(dtype, copy=False).reshape(-1, *own)
+    return array.astype(dtype, copy=False).reshape(math.prod(leading), *own)
+
+
+def _check_flags(**flags):
+    for name, value in flags.items():
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(f"The {name!r} parameter must be True or False. Got {value!r} instead.")
 
 
 def _checked_shapes(arrays, score):

@@ -370,6 +370,10 @@ BAD = [
     ({"top_k": 0}, r"'top_k' parameter must be an int in the range \[1, 7\]"),
     ({"top_k": 8}, r"'top_k' parameter must be an int in the range \[1, 7\]"),
     ({"empty": "uniform"}, "'empty' parameter must be one of"),
+    ({"is_causal": "no"}, "'is_causal' parameter must be True or False. Got 'no'"),
+    ({"is_causal": np.tri(5, 7, dtype=bool)}, "'is_causal' parameter must be True or False"),
+    ({"return_weights": 1}, "'return_weights' parameter must be True or False. Got 1"),
+    ({"return_lse": None}, "'return_lse' parameter must be True or False. Got None"),
 ]
 
 
