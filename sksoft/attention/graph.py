@@ -65,8 +65,8 @@ class Graph:
         return csr_times_dense(values[order], columns, starts, dense, out=np.empty(dense.shape))
 
     def matrix(self, values: np.ndarray) -> sparse.csr_array:
-        """These values on the edges, in exactly their pattern."""
-        return sparse.csr_array((values, self.columns, self.starts), shape=(self.n_nodes, self.n_nodes))
+        """These values on the edges, in exactly their pattern, which is copied: sorting it then hurts nobody."""
+        return sparse.csr_array((values, self.columns, self.starts), shape=(self.n_nodes, self.n_nodes), copy=True)
 
 
 def read_graph(adjacency, n_nodes: int, self_loops: bool = False) -> Graph:
@@ -83,7 +83,8 @@ def read_graph(adjacency, n_nodes: int, self_loops: bool = False) -> Graph:
     Raises
     ------
     ValueError
-        If it is not square, has another number of nodes, or holds NaN, infinity or negative weights.
+        If it is not square, has another number of nodes, holds NaN, infinity or negative weights, or is sparse with
+        indices of no node.
     """
     shape = getattr(adjacency, "shape", None)
     if not sparse.issparse(adjacency):
@@ -94,7 +95,7 @@ def read_graph(adjacency, n_nodes: int, self_loops: bool = False) -> Graph:
             f"The 'adjacency' parameter must have one row and one column for each of the {n_nodes} rows of X, shape"
             f" {(n_nodes, n_nodes)}. Got {shape} instead."
         )
-    matrix = sparse.csr_array(adjacency)
+    matrix = _checked(sparse.csr_array(adjacency))
     weights = check_array(matrix.data[:, None], dtype=np.float64, input_name="adjacency", ensure_min_samples=0)[:, 0]
     if (weights < 0.0).any():
         raise ValueError(f"The 'adjacency' parameter must hold weights >= 0. Got {weights.min():g} instead.")
@@ -105,6 +106,19 @@ def read_graph(adjacency, n_nodes: int, self_loops: bool = False) -> Graph:
         return Graph(columns, starts, None)
     with np.errstate(divide="ignore"):
         return Graph(columns, starts, np.log(weights))
+
+
+def _checked(matrix: sparse.csr_array) -> sparse.csr_array:
+    """The matrix, whose indices SciPy does not look at before it is asked; a kernel would read elsewhere."""
+    try:
+        matrix.check_format(full_check=True)
+    except ValueError as error:
+        n_nodes = matrix.shape[0]
+        raise ValueError(
+            f"The 'adjacency' parameter must be a valid CSR matrix, whose indices must be < {n_nodes} and >= 0. Got:"
+            f" {error}"
+        ) from error
+    return matrix
 
 
 def _with_loops(columns: np.ndarray, starts: np.ndarray, weights: np.ndarray):

@@ -8,7 +8,7 @@ from scipy.special import expit
 from sklearn.utils import check_array
 
 from sksoft.attention.graph import Graph, read_graph
-from sksoft.kernels.segments import segment_products, segment_softmax
+from sksoft.kernels.segments import segment_maxima, segment_products, segment_softmax
 
 SCORES = ("additive", "smooth", "dot")
 
@@ -49,13 +49,14 @@ def graph_attention(
     -------
     attention : CSR array of shape (n, n), or list of n_heads of them
         Rows sum to one, but that of a node without neighbours, which is empty: what is not there is not made up.
-        ``attention @ values`` is what nodes get. Indices are those of `adjacency`, entry for entry.
+        ``attention @ values`` is what nodes get. Indices are those of `adjacency`, entry for entry, in arrays of their
+        own.
 
     Raises
     ------
     ValueError
         If `adjacency` is not square, or holds NaN, infinity or negative weights; if shapes do not fit; if a parameter
-        is not as described.
+        is not as described; if scores are too large to be finite.
 
     See Also
     --------
@@ -89,13 +90,33 @@ def graph_attention(
     scale = 1.0 / np.sqrt(max(queries.shape[-1], 1)) if scale is None else _number("scale", scale, -np.inf, np.inf)
     found = []
     for query, key in zip(queries, keys):
+        scores = _scores(graph, query, key, score, scale, slope)
+        found.append(graph.matrix(neighbour_softmax(graph, _cooled(graph, scores, tau))))
+    return found if several else found[0]
+
+
+def _scores(graph: Graph, query, key, score: str, scale: float, slope: float) -> np.ndarray:
+    """z on every edge, (E,)."""
+    with np.errstate(over="ignore", invalid="ignore"):
         if score == "dot":
             scores = scale * segment_products(graph.columns, graph.starts, query, key)
         else:
             sums = query[graph.rows] + key[graph.columns]
             scores = smooth_leaky(sums, slope) if score == "smooth" else np.where(sums > 0.0, sums, slope * sums)
-        found.append(graph.matrix(neighbour_softmax(graph, scores / tau)))
-    return found if several else found[0]
+    if not np.isfinite(scores).all():
+        worst = scores[~np.isfinite(scores)][0]
+        raise ValueError(f"Scores of 'queries' and 'keys' must be finite on every edge. Got {worst:g} instead.")
+    return scores
+
+
+def _cooled(graph: Graph, scores: np.ndarray, tau: float) -> np.ndarray:
+    """``(z − largest of the row) / tau``, which cannot overflow; edges of weight 0 are not for the largest."""
+    if graph.log_weights is not None:
+        scores = np.where(graph.log_weights == -np.inf, -np.inf, scores)
+    largest = segment_maxima(scores, graph.starts)
+    largest[largest == -np.inf] = 0.0
+    with np.errstate(over="ignore"):
+        return (scores - largest[graph.rows]) / tau
 
 
 def smooth_leaky(sums: np.ndarray, slope: float) -> np.ndarray:

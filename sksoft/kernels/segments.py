@@ -41,7 +41,7 @@ def segment_softmax(scores, starts):
         −inf for a segment without entries, or with scores of −inf only.
     """
     segment = owners(starts)
-    largest = _reduce(np.maximum, scores, starts, -np.inf)
+    largest = segment_maxima(scores, starts)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         shift = np.where(largest == -np.inf, 0.0, largest)
         proba = np.exp(scores - shift[segment].astype(scores.dtype))
@@ -86,6 +86,11 @@ def segment_products(columns, starts, left, right):
     """
     products = np.einsum("ed,ed->e", left[owners(starts)], right[columns], dtype=np.float64)
     return products.astype(left.dtype)
+
+
+def segment_maxima(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Largest of each segment, (n,), float64; −inf for one without entries."""
+    return _reduce(np.maximum, values, starts, -np.inf)
 
 
 def segment_sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -106,7 +106,30 @@ def test_the_input_is_left_as_it_was():
         np.testing.assert_array_equal(getattr(PATTERN, name), getattr(before, name))
 
 
+def test_what_comes_back_is_the_callers_to_change():
+    """Heads and the adjacency matrix share no memory: sorting one leaves the pattern of the others alone."""
+    unsorted = sparse.csr_array((np.array([3.0, 1.0, 1.0]), np.array([1, 0, 0]), np.array([0, 2, 3])), shape=(2, 2))
+    before = unsorted.toarray()
+    first, second = graph_attention(unsorted, np.zeros((2, 2)), np.zeros((2, 2)))
+    expected = second.toarray()
+    first.sort_indices()
+    np.testing.assert_array_equal(unsorted.toarray(), before)
+    np.testing.assert_array_equal(second.toarray(), expected)
+
+
+def test_differences_are_divided_by_the_temperature_and_cannot_overflow():
+    """The limit of a low temperature: all attention to the largest score that has any weight."""
+    weights = np.array([[1.0, 2.0, 1.0], [0.0, 1.0, 3.0], [0.0, 0.0, 0.0]])
+    weights = sparse.csr_array((weights.ravel(), np.tile(np.arange(3), 3), np.arange(0, 10, 3)), shape=(3, 3))
+    keys = [3e10, 2e10, 2e10]
+    found = graph_attention(weights, np.zeros(3), keys, temperature=1e-300).toarray()
+    np.testing.assert_allclose(found, [[1.0, 0.0, 0.0], [0.0, 0.25, 0.75], [0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(graph_attention(np.ones((2, 2)), [0, 0], [1e308, -1e308]).toarray()[0], [1.0, 0.0])
+
+
 VECTOR = np.zeros(N)
+STRAY = PATTERN.copy()
+STRAY.indices[-1] = 10**6
 BAD = {
     "not square": ({"adjacency": np.ones((N, N + 1))}, r"'adjacency' parameter must .* shape \(12, 12\). Got \(12, 13"),
     "another size": ({"adjacency": np.eye(3)}, r"for each of the 12 rows"),
@@ -120,6 +143,8 @@ BAD = {
     "NaN queries": ({"queries": np.full(N, np.nan)}, "Input queries contains NaN"),
     "temperature": ({"temperature": 0.0}, "'temperature' parameter must be a number"),
     "slope": ({"negative_slope": 1.5}, r"'negative_slope' parameter must be a number in \[0, 1\]"),
+    "scores": ({"queries": VECTOR + 1e308, "keys": VECTOR + 1e308}, "Scores of 'queries' and 'keys' .* finite.* inf"),
+    "an index of no node": ({"adjacency": STRAY}, "'adjacency' parameter .* CSR .*indices must be < 12"),
     "scale": ({"scale": "big"}, "'scale' parameter must be a number"),
 }
 
