@@ -13,7 +13,7 @@ from sksoft._validation import Interval, check_is_fitted, fit_context, validate_
 from sksoft.attention.graph import Graph, read_graph
 from sksoft.attention.graph_fit import solve
 from sksoft.attention.graph_objective import Coefficients, GraphObjective, Spreading, node_scores
-from sksoft.attention.node_labels import read_node_labels
+from sksoft.attention.node_labels import known_labels, read_node_labels
 from sksoft.kernels import rowwise
 from sksoft.kernels.blocks import serial_blas
 from sksoft.objective.feature_input import check_features
@@ -54,7 +54,7 @@ class GraphAttentionClassifier(ClassifierMixin, BaseEstimator):
     max_iter : int >= 1, default=1000
         Iterations of L-BFGS for each start.
     random_state : int, RandomState instance or None, default=None
-        For the starts. None is other starts at every fit.
+        For the starts. None is other starts at every fit; ``random_state=seeds_[0]`` repeats one.
 
     Attributes
     ----------
@@ -66,15 +66,21 @@ class GraphAttentionClassifier(ClassifierMixin, BaseEstimator):
         a and b of each head.
     intercept_ : ndarray of shape (K,)
     attention_ : list of n_heads CSR arrays of shape (n, n), or None without a graph
-        Attention among the nodes of the fit, in the pattern of `adjacency`.
+        Attention among the nodes of the fit, in the pattern of `adjacency`. Made anew at every access.
     losses_ : ndarray of shape (n_starts,)
         The objective where each start ended, in nats; one without a graph, or if ``attention_C=0``.
+    stationarities_ : ndarray of shape of `losses_`
+        ``stationarity_`` of each start.
+    seeds_ : ndarray of shape (n_starts,), int64
+        What ``np.random.RandomState`` drew a and b of each start from: `random_state`, or a number drawn from it, and
+        those after it. Empty where nothing is drawn: without a graph, or if ``attention_C=0``.
     loss_ : float
         The smallest of them, and what was kept.
     uniform_loss_ : float
         The objective of the best uniform attention, which is a convex problem.
     stationarity_ : float
-        Largest absolute entry of the gradient where the search ended, each in units of about the root of its curvature.
+        Largest absolute entry of the gradient where the best start ended, each in units of about the root of its
+        curvature.
         A minimum among others, not a proof of the least: that is what `losses_` is to tell.
     converged_ : bool
         Whether it is at most `tol`.
@@ -91,8 +97,8 @@ class GraphAttentionClassifier(ClassifierMixin, BaseEstimator):
     Notes
     -----
     X holds all nodes, and the graph is an argument of ``fit`` and ``predict``, one row and column for each row of X.
-    Nodes whose label is not known have −1 in y, as in ``sklearn.semi_supervised``, or weight zero, which is for labels
-    of any type. Without a graph each node is alone: the model is a softmax regression, no row can be of help without a
+    Nodes whose label is not known have −1 in y, as in ``sklearn.semi_supervised`` (among strings in an array of dtype
+    object), or weight zero, which is for labels of any type. Without a graph each node is alone: the model is a softmax regression, no row can be of help without a
     label, and −1 is a label like any other.
 
     A weight of two is a label that counts twice, a weight of zero one that is not used; the node stays in the graph
@@ -180,7 +186,8 @@ class GraphAttentionClassifier(ClassifierMixin, BaseEstimator):
             Features of all nodes, finite; computed in float64.
         y : array-like of shape (n,), or array-like or sparse matrix of shape (n, L)
             Labels of any type; or 0 and 1, for labels that a node may have several of. With a graph, −1 marks a node
-            whose label is not known, and a row of −1 one whose labels are not.
+            whose label is not known (the number, so that strings need dtype object), and a row of −1 one whose labels
+            are not.
         sample_weight : array-like of shape (n,), default=None
             Of the labels; finite, non-negative, not all zero; ones by default.
         adjacency : sparse matrix or array-like of shape (n, n), default=None
@@ -206,17 +213,18 @@ class GraphAttentionClassifier(ClassifierMixin, BaseEstimator):
         labels = read_node_labels("GraphAttentionClassifier", X, y, sample_weight, graph is not None)
         known = (labels.rows, labels.target, labels.weights, labels.loss, labels.n_scores)
         objective = GraphObjective(X, graph, self._spreading(), *known, self.n_heads, self.C, self.attention_C)
-        random = check_random_state(self.random_state)
+        self.seeds_ = self._drawn_seeds() if objective.learns_attention else np.empty(0, np.int64)
         with serial_blas():
-            solution = solve(objective, tol=self.tol, max_iter=self.max_iter, n_starts=self.n_starts, random=random)
+            solution = solve(objective, tol=self.tol, max_iter=self.max_iter, seeds=self.seeds_)
         self.classes_, self._multilabel, self._has_graph = labels.classes, labels.multilabel, graph is not None
         coefficients = solution.coefficients
         self.coef_, self.attention_coef_ = coefficients.features, coefficients.attention
         self.intercept_ = coefficients.intercept
         self.losses_, self.loss_ = solution.losses, float(solution.losses.min())
         self.uniform_loss_, self.stationarity_ = solution.uniform_loss, solution.stationarity
+        self.stationarities_ = solution.stationarities
         self.n_iter_, self.converged_ = solution.n_iter, solution.stationarity <= self.tol
-        self._edges = None if graph is None else (graph.columns, graph.starts)
+        self._edges = None if graph is None else (graph.columns.copy(), graph.starts.copy())
         heads = [] if graph is None else node_scores(X, graph, coefficients, self._spreading())[1]
         self._edge_attention = [head.attention for head in heads]
         if not self.converged_:
@@ -238,6 +246,13 @@ class GraphAttentionClassifier(ClassifierMixin, BaseEstimator):
         # kept as plain arrays, which every way to store a model knows
         graph = Graph(*self._edges, None)
         return [graph.matrix(attention) for attention in self._edge_attention]
+
+    def _drawn_seeds(self) -> np.ndarray:
+        """One for each start: the first is `random_state` itself where that is a number."""
+        first = self.random_state
+        if not isinstance(first, Integral):
+            first = check_random_state(first).randint(2**31)
+        return (int(first) + np.arange(self.n_starts)) % 2**32
 
     def _spreading(self) -> Spreading:
         return Spreading(self.n_hops, float(self.restart), float(self.negative_slope))
@@ -371,19 +386,25 @@ class GraphAttentionClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n, p)
-        y : array-like of shape (n,) or (n, L)
-            With a graph, nodes marked by −1 do not count.
+        y : array-like of shape (n,), or array-like or sparse matrix of shape (n, L)
+            With a graph, nodes marked by −1 as in ``fit`` do not count.
         sample_weight : array-like of shape (n,), default=None
+            Finite, non-negative, not all zero; ones by default.
         adjacency : sparse matrix or array-like of shape (n, n), default=None
             Required where the fit had one.
 
         Returns
         -------
         score : float
+
+        Raises
+        ------
+        ValueError
+            If y is of another shape than predictions, or no label is known.
         """
-        labels, y = self.predict(X, adjacency), np.asarray(y)
+        labels = self.predict(X, adjacency)
+        y, weights = known_labels("GraphAttentionClassifier", labels, y, sample_weight, self._has_graph)
+        if y.shape != labels.shape:
+            raise ValueError(f"y must have the shape of predictions, {labels.shape}. Got {y.shape} instead.")
         right = np.all(labels == y, axis=1) if y.ndim == 2 else labels == y
-        weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
-        if self._has_graph and y.dtype.kind in "if":
-            weights = weights * ((y != -1) if y.ndim == 1 else (y != -1).any(axis=1))
         return float(np.average(right, weights=weights))

@@ -31,24 +31,28 @@ class GraphSolution:
     Attributes
     ----------
     coefficients : Coefficients
-    losses : ndarray (n_starts,)
-        F where each start ended.
+    losses, stationarities : ndarray (n_starts,)
+        F where each start ended, and the largest absolute entry of ∇F there, each in units of the root of about its
+        curvature.
     uniform_loss : float
         F of the convex problem.
-    stationarity : float
-        Largest absolute entry of ∇F, each in units of the root of about its curvature, where the best start ended.
     n_iter : int
         Iterations of the best start, the convex problem's included.
     """
 
     coefficients: Coefficients
     losses: np.ndarray
+    stationarities: np.ndarray
     uniform_loss: float
-    stationarity: float
     n_iter: int
 
+    @property
+    def stationarity(self) -> float:
+        """Of the best start."""
+        return float(self.stationarities[np.argmin(self.losses)])
 
-def solve(objective: GraphObjective, *, tol: float, max_iter: int, n_starts: int, random) -> GraphSolution:
+
+def solve(objective: GraphObjective, *, tol: float, max_iter: int, seeds: np.ndarray) -> GraphSolution:
     """Minimise F.
 
     Parameters
@@ -58,35 +62,34 @@ def solve(objective: GraphObjective, *, tol: float, max_iter: int, n_starts: int
         Of the stationarity; the convex problem is solved to a share of it.
     max_iter : int >= 1
         Iterations of each start, and of the convex problem.
-    n_starts : int >= 1
-    random : numpy.random.RandomState
+    seeds : ndarray (n_starts,), int
+        Of what each start draws.
     """
     uniform = objective.uniform
     w = np.zeros(uniform.n_scores * (uniform.X.shape[1] + 3))
     ended = _descend(uniform, w, CONVEX_TOL * tol, max_iter)
     uniform_loss, n_iter = ended.fun, ended.nit
-    found, losses = ended, np.array([ended.fun])
+    several = [ended]
     if objective.learns_attention:
-        several = [
-            _descend(objective, start.flat(), tol, max_iter)
-            for start in _starts(objective, uniform.unflat(ended.w), n_starts, random)
-        ]
-        losses = np.array([one.fun for one in several])
-        found = several[int(np.argmin(losses))]
-        n_iter += found.nit
+        starts = _starts(objective, uniform.unflat(ended.w), seeds)
+        several = [_descend(objective, start.flat(), tol, max_iter) for start in starts]
     else:
         objective = uniform
-    return GraphSolution(objective.unflat(found.w), losses, float(uniform_loss), found.stationarity, int(n_iter))
+    losses, stationarities = np.array([[one.fun, one.stationarity] for one in several]).T
+    found = several[int(np.argmin(losses))]
+    n_iter += found.nit if objective.learns_attention else 0
+    return GraphSolution(objective.unflat(found.w), losses, stationarities, float(uniform_loss), int(n_iter))
 
 
-def _starts(objective: GraphObjective, convex: Coefficients, n_starts: int, random):
+def _starts(objective: GraphObjective, convex: Coefficients, seeds: np.ndarray):
     """W and c of the convex problem for all heads, with drawn (a, b)."""
     n_heads, n_scores = objective.n_heads, objective.n_scores
     features = np.repeat(convex.features, n_heads, axis=0)
     own = np.asarray(objective.X @ convex.features[0].T)
     size = max(np.sqrt(np.mean(np.sum((own - own.mean(axis=0)) ** 2, axis=1))), np.finfo(float).tiny)
-    for spread in [TRIFLE] + [SPREAD] * (n_starts - 1):
-        drawn = random.normal(size=(n_heads, 2, n_scores)) * min(spread / size, 1.0)
+    for start, seed in enumerate(seeds):
+        spread = SPREAD if start else TRIFLE
+        drawn = np.random.RandomState(seed).normal(size=(n_heads, 2, n_scores)) * min(spread / size, 1.0)
         yield Coefficients(features, drawn, convex.intercept)
 
 

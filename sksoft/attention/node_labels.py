@@ -9,8 +9,8 @@ y                                      means                                 los
 =====================================  ====================================  =============================
 
 With a graph −1 marks a node without known label, as in ``sklearn.semi_supervised``, a whole row of −1 for several
-labels; so does a weight of zero, whatever the labels are. Without a graph such a node would say nothing, and −1 is a
-label like others.
+labels; among strings it does so in an array of dtype object. So does a weight of zero, whatever the labels are.
+Without a graph such a node would say nothing, and −1 is a label like others.
 """
 
 from dataclasses import dataclass
@@ -80,18 +80,10 @@ def read_node_labels(name: str, X, y, sample_weight, has_graph: bool) -> NodeLab
     ValueError
         If y is none of these, no label is known, or only one class is; if weights are negative or all zero.
     """
-    if y is None:
-        raise ValueError(f"This {name} estimator requires y to be passed, but the target y is None.")
-    y = _as_rows(name, y)
-    check_consistent_length(X, y)
-    weights = check_sample_weight(sample_weight, X)
+    y, weights = known_labels(name, X, y, sample_weight, has_graph)
     known = weights > 0.0
-    if has_graph and y.dtype.kind in "if":
-        known &= (y != UNKNOWN) if y.ndim == 1 else (y != UNKNOWN).any(axis=1)
-    if not known.any():
-        raise ValueError(
-            f"{name} needs nodes whose label is known. Got -1 for all {len(y)} of them, or for all of positive weight."
-        )
+    if y.ndim == 1:
+        check_classification_targets(y[known])
     rows = np.flatnonzero(known)[kept_rows(weights[known])]
     if y.ndim == 2:
         return NodeLabels(np.arange(y.shape[1]), rows, _indicators(y[rows], has_graph), weights[rows], True)
@@ -104,6 +96,36 @@ def read_node_labels(name: str, X, y, sample_weight, has_graph: bool) -> NodeLab
         )
     target = Labels(codes, len(classes)) if len(classes) > 2 else SoftLabels(codes[:, None].astype(np.float64))
     return NodeLabels(classes, rows, target, weights[rows], False)
+
+
+def known_labels(name: str, X, y, sample_weight, has_graph: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (n,), or indicators (n, L) as float64, and weights (n,) that are zero where labels are not known.
+
+    Arguments and errors are those of :func:`read_node_labels`, except that one class is enough.
+    """
+    if y is None:
+        raise ValueError(f"This {name} estimator requires y to be passed, but the target y is None.")
+    y = _as_rows(name, y)
+    check_consistent_length(X, y)
+    weights = check_sample_weight(sample_weight, X)
+    if has_graph:
+        weights = np.where(_marked(y), 0.0, weights)
+    if not weights.any():
+        raise ValueError(
+            f"{name} needs nodes whose label is known. Got -1 for all {len(y)} of them, or for all of positive weight."
+        )
+    return y, weights
+
+
+def _marked(y: np.ndarray) -> np.ndarray:
+    """Which nodes are marked as unknown, (n,)."""
+    if y.dtype.kind in "US" and (y.astype(str) == str(UNKNOWN)).any():
+        raise ValueError(
+            f"y of strings holds '{UNKNOWN}', which could be a label or a node without one. Mark nodes by the number"
+            f" {UNKNOWN} in an array of dtype object, or by a sample_weight of 0."
+        )
+    unknown = np.asarray(y == UNKNOWN)
+    return unknown.all(axis=1) if y.ndim == 2 else unknown
 
 
 def _as_rows(name: str, y) -> np.ndarray:
@@ -119,7 +141,8 @@ def _as_rows(name: str, y) -> np.ndarray:
         return array.astype(np.float64)
     labels = column_or_1d(array, warn=True)
     assert_all_finite(labels, input_name="y", estimator_name=name)
-    check_classification_targets(labels)
+    if labels.dtype == object and any(label is None for label in labels):
+        raise ValueError("y holds None. With a graph a node without label must be marked by -1, or weigh 0.")
     return labels
 
 

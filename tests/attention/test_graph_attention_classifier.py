@@ -8,7 +8,7 @@ import sklearn
 import skops.io
 from scipy import sparse
 from sklearn.datasets import load_iris
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -132,6 +132,38 @@ def test_learnt_attention_is_never_worse_than_uniform_and_all_starts_are_told():
     np.testing.assert_array_equal(again.coef_, model.coef_)
 
 
+def test_a_model_keeps_its_own_copy_of_the_graph():
+    graph = GRAPH.copy()
+    model = GraphAttentionClassifier(C=10.0, random_state=0).fit(X, MARKED, adjacency=graph)
+    expected = model.attention_[0].toarray()
+    graph.indices[:] = 0
+    model.attention_[0].data[:] = 0.0
+    np.testing.assert_array_equal(model.attention_[0].toarray(), expected)
+
+
+@pytest.mark.parametrize("random_state", [7, None, np.random.RandomState(3)], ids=["seed", "none", "generator"])
+def test_the_seeds_of_all_starts_are_told_and_repeat_them(random_state):
+    options = {"C": 10.0, "attention_C": 0.03, "n_starts": 3, "n_hops": 2}
+    model = GraphAttentionClassifier(**options, random_state=random_state).fit(X, MARKED, adjacency=GRAPH)
+    assert len(set(model.seeds_)) == len(model.seeds_) == 3
+    again = GraphAttentionClassifier(**options, random_state=int(model.seeds_[0])).fit(X, MARKED, adjacency=GRAPH)
+    np.testing.assert_array_equal(again.coef_, model.coef_)
+    np.testing.assert_array_equal(again.losses_, model.losses_)
+    if random_state == 7:
+        np.testing.assert_array_equal(model.seeds_, [7, 8, 9])
+
+
+def test_where_nothing_is_drawn_there_are_no_seeds():
+    assert len(fitted(attention_C=0.0).seeds_) == len(GraphAttentionClassifier().fit(IRIS, SPECIES).seeds_) == 0
+
+
+def test_every_start_has_its_stationarity():
+    model = fitted(max_iter=1000, attention_C=0.03, n_hops=2)
+    assert model.stationarities_.shape == (3,)
+    assert (model.stationarities_ <= model.tol).all()
+    assert model.stationarity_ == model.stationarities_[model.losses_.argmin()]
+
+
 @pytest.mark.parametrize("way", [lambda m: pickle.loads(pickle.dumps(m)), through_skops], ids=["pickle", "skops"])
 def test_a_model_with_a_graph_survives_storage(way):
     model = fitted()
@@ -174,6 +206,42 @@ def test_unknown_labels_are_marked_or_weigh_nothing():
     weighed.fit(X, names, sample_weight=weights, adjacency=GRAPH)
     np.testing.assert_array_equal(weighed.coef_, marked.coef_)
     np.testing.assert_array_equal(weighed.classes_, ["a", "b", "c"])
+
+
+def test_words_are_marked_in_an_array_of_objects():
+    names = np.array(["a", "b", "c"])[Y]
+    words = np.where(MARKED == -1, -1, names.astype(object))
+    model = GraphAttentionClassifier(C=10.0, random_state=0).fit(X, words, adjacency=GRAPH)
+    np.testing.assert_array_equal(model.coef_, fitted().coef_)
+    np.testing.assert_array_equal(model.classes_, ["a", "b", "c"])
+    assert model.score(X, words, adjacency=GRAPH) == fitted().score(X, MARKED, adjacency=GRAPH)
+
+
+def test_the_score_reads_labels_as_the_fit_does():
+    model = fitted()
+    expected = np.mean(model.predict(X, GRAPH) == Y)
+    with pytest.warns(DataConversionWarning):
+        assert model.score(X, Y[:, None], adjacency=GRAPH) == pytest.approx(expected)
+    labels = np.stack([Y == 0, Y != 1], axis=1).astype(int)
+    several = GraphAttentionClassifier(C=10.0, random_state=0).fit(X, labels, adjacency=GRAPH)
+    expected = np.mean((several.predict(X, GRAPH) == labels).all(axis=1))
+    for form in (np.asarray, np.ndarray.tolist, sparse.csr_array):
+        assert several.score(X, form(labels), adjacency=GRAPH) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("y", "weights", "message"),
+    [
+        (np.full(90, -1), None, "needs nodes whose label is known"),
+        (Y[:1], None, "inconsistent numbers of samples"),
+        (Y, np.full(90, -1.0), "Negative values in data passed to `sample_weight`"),
+        (np.zeros((90, 2)), None, r"y must have the shape of predictions, \(90,\). Got \(90, 2\)"),
+    ],
+    ids=["unknown", "length", "weights", "several"],
+)
+def test_a_score_of_nothing_is_none(y, weights, message):
+    with pytest.raises(ValueError, match=message):
+        fitted().score(X, y, weights, GRAPH)
 
 
 def test_a_weight_of_two_is_a_label_that_counts_twice():
@@ -249,6 +317,8 @@ BAD = {
     "words": ((X, np.full((90, 2), "a", dtype="U1")), GRAPH, "multioutput|must hold 0 and 1|Unknown label"),
     "a word for a graph": ((X, MARKED), "graph", "'adjacency' parameter|Expected 2D array|could not convert"),
     "complex": ((X, MARKED), GRAPH * 1j, "Complex data not supported"),
+    "words with -1": ((X, [str(y) for y in MARKED]), GRAPH, "y of strings holds '-1'.*dtype object"),
+    "None for a label": ((X, np.where(MARKED < 0, None, Y)), GRAPH, "y holds None.*must be marked by -1"),
     "NaN labels": ((X, np.full(90, np.nan)), GRAPH, "Input y contains NaN"),
     "no y": ((X, None), GRAPH, "requires y to be passed"),
 }

@@ -24,8 +24,8 @@ def problem(D, heads=2):
 
 
 def solved(objective, seed=0, **options):
-    options = {"tol": 1e-4, "max_iter": 500, "n_starts": 3} | options
-    return solve(objective, random=np.random.RandomState(seed), **options)
+    options = {"tol": 1e-4, "max_iter": 500} | options
+    return solve(objective, seeds=seed + np.arange(3), **options)
 
 
 def test_the_first_start_improves_on_uniform_attention():
