@@ -70,7 +70,7 @@ class SoftmaxFixationModel(ClassifierMixin, BaseEstimator):
     References
     ----------
     .. [1] Luong, Pham, Manning, "Effective approaches to attention-based neural machine translation", EMNLP 2015,
-       eq. (8).
+       section 3.1, 'general'.
     .. [2] McFadden, "Conditional logit analysis of qualitative choice behavior", 1974.
 
     Examples
@@ -135,12 +135,11 @@ class SoftmaxFixationModel(ClassifierMixin, BaseEstimator):
         y = self._checked_y(X, y)
         weights = check_sample_weight(sample_weight, X)
         kept = kept_rows(weights)
+        _check_offsets_given(objects, offsets)
         if objects is None:
             classes = np.unique(y[kept])
             _check_classes(classes)
             objects, y = np.eye(len(classes)), np.where(kept, encode_labels(y, classes), 0)
-            if offsets is not None:
-                raise ValueError("The 'offsets' parameter needs the 'objects' parameter. Got None for 'objects'.")
             self.objects_ = objects
         else:
             objects = check_array(objects, dtype=np.float64, input_name="objects")
@@ -183,6 +182,7 @@ class SoftmaxFixationModel(ClassifierMixin, BaseEstimator):
         """The trials of a prediction, among the objects of the fit where none are given."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
+        _check_offsets_given(objects, offsets)
         if objects is None:
             if self.objects_ is None:
                 raise ValueError(
@@ -283,8 +283,14 @@ class SoftmaxFixationModel(ClassifierMixin, BaseEstimator):
         -------
         score : float
         """
-        right = self.predict(X, objects, offsets) == column_or_1d(y)
-        return float(np.average(right, weights=sample_weight))
+        found = self.predict(X, objects, offsets)
+        right = found == self._checked_y(found, y)
+        return float(np.average(right, weights=check_sample_weight(sample_weight, found)))
+
+
+def _check_offsets_given(objects, offsets) -> None:
+    if objects is None and offsets is not None:
+        raise ValueError("The 'offsets' parameter needs the 'objects' parameter. Got None for 'objects'.")
 
 
 def _check_classes(classes: np.ndarray) -> None:

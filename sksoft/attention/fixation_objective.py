@@ -10,7 +10,8 @@ most ‖∇F‖² / (2 λ), to which what rounding may hide of the gradient is a
 
 References
 ----------
-.. [1] Luong, Pham, Manning, "Effective approaches to attention-based neural machine translation", EMNLP 2015, eq. (8).
+.. [1] Luong, Pham, Manning, "Effective approaches to attention-based neural machine translation", EMNLP 2015,
+   section 3.1, 'general'.
 """
 
 from dataclasses import dataclass

@@ -29,7 +29,7 @@ class LogitNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     temperature : float > 0, default=1.0
         Divides the result. With 'layer', a lone 1 among K − 1 zeros ends √(K − 1) / temperature above the mean.
     epsilon : float >= 0, default=0.0
-        Added to the variance, or to the mean square, before the root. 0 is exact scale invariance.
+        Added to the variance, or to ‖z‖², before the root. 0 is exact scale invariance.
 
     Attributes
     ----------
@@ -121,11 +121,13 @@ class LogitNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if self.norm == "layer":
             scaled -= scaled.mean(axis=1, keepdims=True)
             # what rounding leaves of equal logits is no spread
-            scaled[np.ptp(X, axis=1) == 0.0] = 0.0
+            scaled[(X[:, :1] == X).all(axis=1)] = 0.0
         squares = np.sum(scaled**2, axis=1, keepdims=True)
         if self.norm == "layer":
             squares /= X.shape[1]
         with np.errstate(over="ignore", under="ignore"):
             spread = np.sqrt(squares + (np.sqrt(self.epsilon) / size.astype(np.float64)) ** 2).astype(X.dtype)
         spread[spread == 0.0] = 1.0
-        return scaled / (spread * X.dtype.type(self.temperature))
+        scaled /= spread
+        # in float64: a temperature need not be a float32
+        return np.divide(scaled, self.temperature, dtype=np.float64).astype(X.dtype, copy=False)

@@ -140,7 +140,7 @@ def scaled_dot_product_attention(
     .. [2] Bahdanau, Cho, Bengio, "Neural machine translation by jointly learning to align and translate", ICLR 2015,
        appendix A.1.2.
     .. [3] Luong, Pham, Manning, "Effective approaches to attention-based neural machine translation", EMNLP 2015,
-       eq. (8).
+       section 3.1, 'general'.
     .. [4] Dao et al., "FlashAttention", NeurIPS 2022, algorithm 1.
 
     Examples

@@ -173,6 +173,50 @@ def test_predictions_need_objects_of_the_same_features():
         fitted().predict(TASKS, OBJECTS[:, :3])
 
 
+def test_offsets_are_of_objects_given_with_them():
+    """With the objects of the fit they would be places, and places are not classes."""
+    model = SoftmaxFixationModel().fit(TASKS, np.array(["a", "b", "c"])[np.arange(N) % 3])
+    for method in (model.predict, model.predict_proba, model.decision_function):
+        with pytest.raises(ValueError, match="'offsets' parameter needs the 'objects' parameter"):
+            method(TASKS[:2], offsets=[0, 1, 3])
+
+
+def test_trials_of_one_object_say_nothing():
+    model = SoftmaxFixationModel().fit(TASKS, np.zeros(N, int), objects=OBJECTS[:N], offsets=np.arange(N + 1))
+    np.testing.assert_array_equal(model.coef_, 0.0)
+    assert model.objective_ == 0.0
+    assert model.converged_
+    mixed = SoftmaxFixationModel(tol=1e-14).fit(
+        np.vstack([TASKS, TASKS[:1]]),
+        np.append(LOOKED, 0),
+        np.append(np.ones(N), 7.0),
+        objects=np.vstack([OBJECTS, OBJECTS[:1]]),
+        offsets=np.append(OFFSETS, len(OBJECTS) + 1),
+    )
+    # the ridge is over the sum of weights, so that such a trial changes the objective's scale and nothing else
+    np.testing.assert_allclose(mixed.coef_, fitted(tol=1e-14).coef_, atol=1e-9)
+
+
+def test_separable_trials_have_an_optimum_and_its_proof():
+    y = (TASKS[:, 0] > 0).astype(int)
+    model = SoftmaxFixationModel(C=1e6).fit(TASKS, y)
+    assert model.converged_
+    assert model.gap_ <= 1e-10 * model.objective_
+    assert model.score(TASKS, y) == 1.0
+
+
+def test_the_score_reads_labels_as_the_fit_does():
+    y = np.array(["a", "b", "c"])[np.arange(N) % 3]
+    model = SoftmaxFixationModel().fit(TASKS, y)
+    for bad, weights, message in [
+        (y[:1], None, "inconsistent numbers of samples"),
+        (y, -np.ones(N), "Negative values in data passed to `sample_weight`"),
+        (None, None, "requires y to be passed"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            model.score(TASKS, bad, weights)
+
+
 def test_one_class_is_none():
     with pytest.raises(ValueError, match="only one class with positive weight: 1"):
         SoftmaxFixationModel().fit(TASKS, np.ones(N, int))

@@ -27,6 +27,17 @@ def test_l2_by_its_definition():
     np.testing.assert_allclose(ours, LOGITS / np.linalg.norm(LOGITS, axis=1, keepdims=True) / 0.04, rtol=1e-12)
 
 
+def test_epsilon_is_added_to_the_squared_length():
+    ours = LogitNormalizer("l2", epsilon=0.5).fit_transform(LOGITS)
+    np.testing.assert_allclose(ours, LOGITS / np.sqrt(np.sum(LOGITS**2, axis=1, keepdims=True) + 0.5), rtol=1e-12)
+
+
+def test_a_lone_one_ends_as_far_as_it_says():
+    K = 5
+    ours = LogitNormalizer(temperature=0.5).fit_transform(np.eye(K))
+    np.testing.assert_allclose(np.diag(ours), np.sqrt(K - 1) / 0.5)
+
+
 def test_batch_norm_before_a_softmax_couples_rows_and_this_does_not():
     """One row changes; what becomes of the others?"""
     changed = LOGITS.copy()
@@ -61,8 +72,25 @@ def test_rows_without_spread_become_zeros():
     np.testing.assert_array_equal(LogitNormalizer().fit_transform([[3.0], [4.0]]), 0.0)
 
 
-def test_float32_stays_float32():
-    assert LogitNormalizer().fit_transform(LOGITS.astype(np.float32)).dtype == np.float32
+@pytest.mark.parametrize("norm", ["layer", "l2"])
+def test_the_largest_numbers_do_not_overflow(norm):
+    most = np.finfo(np.float64).max
+    ours = LogitNormalizer(norm).fit_transform([[most, -most, 0.0]])
+    np.testing.assert_allclose(ours, LogitNormalizer(norm).fit_transform([[1.0, -1.0, 0.0]]))
+
+
+@pytest.mark.parametrize("norm", ["layer", "l2"])
+def test_float32_stays_float32(norm):
+    ours = LogitNormalizer(norm, temperature=0.1, epsilon=1e-5).fit_transform(LOGITS.astype(np.float32))
+    assert ours.dtype == np.float32
+    expected = LogitNormalizer(norm, temperature=0.1, epsilon=1e-5).fit_transform(LOGITS)
+    np.testing.assert_allclose(ours, expected, rtol=2e-6, atol=2e-6)
+
+
+def test_a_temperature_too_small_for_float32_makes_no_nan():
+    """A row without spread stays zero at any temperature."""
+    flat = np.full((1, 3), 2.0, np.float32)
+    np.testing.assert_array_equal(LogitNormalizer(temperature=1e-50).fit_transform(flat), 0.0)
 
 
 @pytest.mark.parametrize(("options", "name"), [({"norm": "batch"}, "norm"), ({"temperature": 0.0}, "temperature")])
