@@ -98,8 +98,8 @@ class GraphAttentionClassifier(ClassifierMixin, BaseEstimator):
     -----
     X holds all nodes, and the graph is an argument of ``fit`` and ``predict``, one row and column for each row of X.
     Nodes whose label is not known have −1 in y, as in ``sklearn.semi_supervised`` (among strings in an array of dtype
-    object), or weight zero, which is for labels of any type. Without a graph each node is alone: the model is a softmax regression, no row can be of help without a
-    label, and −1 is a label like any other.
+    object), or weight zero, which is for labels of any type. Without a graph each node is alone: the model is a softmax
+    regression, no row can be of help without a label, and −1 is a label like any other.
 
     A weight of two is a label that counts twice, a weight of zero one that is not used; the node stays in the graph
     either way. Without a graph that is repetition and removal of a row.

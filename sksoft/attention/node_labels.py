@@ -125,7 +125,7 @@ def _marked(y: np.ndarray) -> np.ndarray:
             f" {UNKNOWN} in an array of dtype object, or by a sample_weight of 0."
         )
     unknown = np.asarray(y == UNKNOWN)
-    return unknown.all(axis=1) if y.ndim == 2 else unknown
+    return np.asarray(unknown.all(axis=1)) if y.ndim == 2 else unknown
 
 
 def _as_rows(name: str, y) -> np.ndarray:
