@@ -36,8 +36,8 @@ def routing_by_agreement(votes, n_iter=3, *, log_prior=None, return_coupling=Fal
     Raises
     ------
     ValueError
-        If `votes` has fewer than three axes or is not finite, `log_prior` does not fit, leaves a child no parent or
-        holds NaN, or `n_iter` is no positive integer.
+        If `votes` has fewer than three axes, no parent, or is not finite, `log_prior` does not fit, leaves a child no
+        parent or holds NaN, or `n_iter` is no positive integer.
 
     Notes
     -----
@@ -66,26 +66,36 @@ def routing_by_agreement(votes, n_iter=3, *, log_prior=None, return_coupling=Fal
             "The 'votes' parameter must be real numbers of shape (..., n_children, n_parents, n_dimensions). Got"
             f" {votes.dtype} of shape {votes.shape} instead."
         )
+    if votes.shape[-2] == 0:
+        raise ValueError(f"The 'votes' parameter must be for at least one parent. Got shape {votes.shape} instead.")
     votes = votes if votes.dtype == np.float32 else votes.astype(np.float64)
     if not np.isfinite(votes).all():
         raise ValueError("The 'votes' parameter must be finite. Got NaN or infinity instead.")
     if not isinstance(n_iter, Integral) or isinstance(n_iter, bool) or n_iter < 1:
         raise ValueError(f"The 'n_iter' parameter must be an int >= 1. Got {n_iter!r} instead.")
     logits = _first_logits(log_prior, votes)
+    # In units of a power of two, so that no sum overflows and no digit changes.
+    unit = np.exp2(np.floor(np.log2(np.abs(votes).max(initial=0.0) or 1.0)))
+    votes, most = votes / unit, np.finfo(votes.dtype).max / (int(n_iter) + 1)
     for _ in range(int(n_iter) - 1):
-        parents = _parents(softmax(logits), votes)
-        logits += np.einsum("...nmd,...md->...nm", votes, parents)
+        parents = _parents(softmax(logits), votes, unit)
+        with np.errstate(over="ignore"):
+            logits += np.clip(unit * np.einsum("...nmd,...md->...nm", votes, parents), -most, most)
     coupling = softmax(logits)
-    parents = _parents(coupling, votes)
+    parents = _parents(coupling, votes, unit)
     return (parents, coupling) if return_coupling else parents
 
 
 def _first_logits(log_prior, votes: np.ndarray) -> np.ndarray:
     if log_prior is None:
         return np.zeros(votes.shape[:-1], votes.dtype)
-    prior = np.asarray(log_prior, dtype=votes.dtype)
+    prior = np.asarray(log_prior)
+    if prior.dtype.kind not in "biuf":
+        raise ValueError(f"The 'log_prior' parameter must be real numbers. Got an array of {prior.dtype} instead.")
     if np.isnan(prior).any() or (prior == np.inf).any():
         raise ValueError("The 'log_prior' parameter must hold numbers below infinity. Got NaN or infinity instead.")
+    ends = np.finfo(votes.dtype)
+    prior = np.where(prior == -np.inf, prior, np.clip(prior.astype(np.float64), ends.min, ends.max)).astype(votes.dtype)
     try:
         logits = np.broadcast_to(prior, votes.shape[:-1]).copy()
     except ValueError:
@@ -97,12 +107,12 @@ def _first_logits(log_prior, votes: np.ndarray) -> np.ndarray:
     return logits
 
 
-def _parents(coupling: np.ndarray, votes: np.ndarray) -> np.ndarray:
-    """What parents become of votes in these shares: their sum, shortened below one."""
+def _parents(coupling: np.ndarray, votes: np.ndarray, unit) -> np.ndarray:
+    """What parents become of votes, in a unit, in these shares: their sum, shortened below one."""
     sums = np.einsum("...nm,...nmd->...md", coupling, votes)
     largest = np.abs(sums).max(axis=-1, keepdims=True, initial=0.0)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         directions = np.where(largest > 0.0, sums / largest, 0.0)
         norms = np.sqrt(np.sum(directions**2, axis=-1, keepdims=True))
-        lengths = 1.0 / (1.0 + (largest * norms) ** -2)
+        lengths = 1.0 / (1.0 + (unit * (largest * norms)) ** -2)
         return np.where(largest > 0.0, directions / norms * lengths, 0.0).astype(votes.dtype)

@@ -69,6 +69,19 @@ def test_extremes():
     np.testing.assert_array_equal(tiny, 0.0)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sums_of_the_largest_votes_do_not_overflow(dtype):
+    votes = np.full((5, 2, 3), 0.9 * np.finfo(dtype).max, dtype)
+    votes[:, 1] *= -1.0
+    parents, coupling = routing_by_agreement(votes, return_coupling=True)
+    np.testing.assert_allclose(np.abs(parents), 1.0 / np.sqrt(3.0), rtol=1e-6)
+    np.testing.assert_allclose(coupling, 0.5)
+    votes[:, 1] = 0.0  # all of them for one parent, by as much as can be
+    parents, coupling = routing_by_agreement(votes, return_coupling=True)
+    np.testing.assert_array_equal(coupling, np.tile(np.array([1.0, 0.0], dtype), (5, 1)))
+    np.testing.assert_allclose(parents, np.array([[1.0], [0.0]]) / np.sqrt(3.0) * np.ones(3), rtol=1e-6)
+
+
 def test_a_prior_can_forbid_parents():
     prior = np.zeros((6, 3))
     prior[2, 1] = -np.inf
@@ -76,6 +89,17 @@ def test_a_prior_can_forbid_parents():
     assert coupling[2, 1] == 0.0
     free = routing_by_agreement(VOTES, log_prior=np.zeros(3))
     np.testing.assert_array_equal(free, routing_by_agreement(VOTES))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_priors_of_other_types_start_where_they_say(dtype):
+    votes = VOTES.astype(dtype)
+    for prior in ([0, 1, 2], np.array([0, 1, 2], np.int8), np.array([0.0, 1.0, 2.0], np.float16)):
+        parents = routing_by_agreement(votes, log_prior=prior)
+        assert parents.dtype == dtype
+        np.testing.assert_array_equal(parents, routing_by_agreement(votes, log_prior=np.array([0.0, 1.0, 2.0], dtype)))
+    coupling = routing_by_agreement(votes, log_prior=[-1e300, -1e300, 0.0], return_coupling=True)[1]
+    np.testing.assert_array_equal(coupling, np.tile(np.array([0.0, 0.0, 1.0], dtype), (6, 1)))
 
 
 def test_float32_stays_and_votes_are_left_as_they_were():
@@ -95,6 +119,17 @@ BAD = {
     "n_iter type": (VOTES, {"n_iter": 2.0}, "'n_iter' parameter must be an int >= 1. Got 2.0"),
     "prior shape": (VOTES, {"log_prior": np.zeros(4)}, r"broadcastable to \(6, 3\). Got shape \(4,\)"),
     "prior NaN": (VOTES, {"log_prior": np.full(3, np.nan)}, "'log_prior' parameter must hold numbers"),
+    "no parents at all": (
+        VOTES[:, :0],
+        {},
+        r"'votes' parameter must be for at least one parent. Got shape \(6, 0, 4\)",
+    ),
+    "prior complex": (
+        VOTES,
+        {"log_prior": np.zeros(3) * 1j},
+        "'log_prior' parameter must be real numbers. Got .*complex",
+    ),
+    "prior words": (VOTES, {"log_prior": ["a"] * 3}, "'log_prior' parameter must be real numbers"),
     "no parent": (VOTES, {"log_prior": np.full(3, -np.inf)}, "must leave every child a parent"),
 }
 
