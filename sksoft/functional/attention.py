@@ -302,7 +302,8 @@ def causal_mask(n_queries, n_keys=None, *, offset=0):
         if not isinstance(value, Integral) or isinstance(value, bool | np.bool_) or int(value) < least:
             expected = "an int" + ("" if least else " in the range [0, inf)")
             raise ValueError(f"The {name!r} parameter of causal_mask must be {expected}. Got {value!r} instead.")
-    return np.tri(int(n_queries), int(n_keys), int(offset), dtype=bool)
+    n_queries, n_keys = int(n_queries), int(n_keys)
+    return np.tri(n_queries, n_keys, max(-n_queries, min(int(offset), n_keys)), dtype=bool)
 
 
 @dataclass(frozen=True)

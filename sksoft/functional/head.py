@@ -21,7 +21,7 @@ from sksoft.kernels.attention import (
 from sksoft.kernels.rowwise import quietly
 
 # Queries whose additive mask is divided by a temperature at once.
-MASKED_ROWS = 1024
+MASKED_ROWS = 512
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,8 @@ class Sight:
         if self.query_groups is not None and self.key_groups is not None:
             seen = seen & (self.query_groups[rows, None] != self.key_groups[columns])
         if self.mask is not None:
-            part = self.mask[rows][:, columns]
+            part = self.mask[rows]
+            part = part if len(columns) == part.shape[1] else part[:, columns]
             seen = seen & (part if part.dtype == bool else part != -np.inf)
         return seen
 

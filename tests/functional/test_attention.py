@@ -338,6 +338,21 @@ def test_causal_grouped_attention_agrees_with_pytorch():
     np.testing.assert_allclose(gradients.queries[0, 3], by_query, atol=1e-12)
 
 
+def test_a_given_mask_is_not_copied(rng):
+    (q, k, v), _ = draw(rng, n=1500, m=3000, d=8)
+    mask = rng.standard_normal((1500, 3000))
+    with sksoft.config_context(backend="numba"):
+        scaled_dot_product_attention(q, k, v, mask=mask)  # compiled, buffers in place
+        for given, share in ((mask, 0.05), (mask > 0.0, 0.05), (np.zeros((1500, 3000), dtype=bool), 0.3)):
+            tracemalloc.start()
+            try:
+                scaled_dot_product_attention(q, k, v, mask=given, empty="zero")
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert peak < share * mask.nbytes
+
+
 def test_nothing_of_n_by_m_is_held(rng):
     (q, k, v), _ = draw(rng, n=3000, m=3000, d=8)
     all_pairs = 8 * 3000 * 3000
@@ -399,6 +414,8 @@ def test_bad_shapes_are_named(rng):
             scaled_dot_product_attention(*arrays)
     with pytest.raises(ValueError, match="'out_gradient' must have the shape"):
         attention_vjp(q, k, v, np.ones((5, 2)))
+    np.testing.assert_array_equal(causal_mask(2, 3, offset=10**30), np.ones((2, 3)))
+    np.testing.assert_array_equal(causal_mask(2, 3, offset=-(10**30)), np.zeros((2, 3)))
     with pytest.raises(ValueError, match="'n_queries' parameter of causal_mask"):
         causal_mask(-1)
     with pytest.raises(ValueError, match="'offset' parameter of causal_mask"):

@@ -284,7 +284,7 @@ def _squares(queries, columns, start, tile):
 def _hide(tile, first, start, limits, query_groups, key_groups, mask, added):
     """−∞ where a query does not see the key; and add what is to be added."""
     m, width = tile.shape
-    hidden = tile.dtype.type(-np.inf)
+    hidden, log2e = tile.dtype.type(-np.inf), tile.dtype.type(LOG2E)
     for i in range(m if limits.size else 0):
         for t in range(max(limits[first + i] - start, 0), width):
             tile[i, t] = hidden
@@ -300,7 +300,7 @@ def _hide(tile, first, start, limits, query_groups, key_groups, mask, added):
     for i in range(m if added.size else 0):
         row, more = tile[i], added[first + i, start : start + width]
         for t in range(width):
-            row[t] += more[t]
+            row[t] += log2e * more[t]
 
 
 @inner

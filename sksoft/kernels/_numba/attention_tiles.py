@@ -95,7 +95,7 @@ class Tiled:
         if self.mask is not None and self.mask.dtype == bool:
             mask = np.ascontiguousarray(self.mask[rows])
         elif self.mask is not None:
-            added = np.multiply(self.mask[rows], LOG2E, dtype=self.dtype, order="C")
+            added = np.ascontiguousarray(self.mask[rows], dtype=self.dtype)
         arrays = (self.queries[rows], self.keys, self.columns, self.values, self.bias, self.limits[rows],
                   self.query_groups[rows], self.key_groups, mask, added)  # fmt: skip
         return self.mode, self.factor, *map(read_only, arrays)
