@@ -106,7 +106,8 @@ class GraphAttentionClassifier(ClassifierMixin, BaseEstimator):
 
     A cross-validation must take labels away, not rows, because rows are the graph.
 
-    An evaluation costs O(entries of X · K) and O(E K n_hops) for E edges and each head, in O(n K n_hops) memory.
+    An evaluation costs O(entries of X · K) and O(E K n_hops) for E edges and each head, in O(n K n_hops + E) memory for
+    each. A fitted model keeps the pattern of its graph and E numbers for each head.
 
     References
     ----------

@@ -119,7 +119,7 @@ def known_labels(name: str, X, y, sample_weight, has_graph: bool) -> tuple[np.nd
 
 def _marked(y: np.ndarray) -> np.ndarray:
     """Which nodes are marked as unknown, (n,)."""
-    if y.dtype.kind in "US" and (y.astype(str) == str(UNKNOWN)).any():
+    if y.dtype.kind in "UO" and np.any(y == str(UNKNOWN)):
         raise ValueError(
             f"y of strings holds '{UNKNOWN}', which could be a label or a node without one. Mark nodes by the number"
             f" {UNKNOWN} in an array of dtype object, or by a sample_weight of 0."

@@ -6,6 +6,7 @@ Segment i is the entries ``starts[i] … starts[i + 1] − 1`` of flat arrays of
 
 import numpy as np
 
+from sksoft.kernels.blocks import row_blocks
 from sksoft.kernels.registry import kernel
 
 
@@ -84,8 +85,11 @@ def segment_products(columns, starts, left, right):
     -------
     products : ndarray (E,), dtype of `left`
     """
-    products = np.einsum("ed,ed->e", left[owners(starts)], right[columns], dtype=np.float64)
-    return products.astype(left.dtype)
+    segment, products = owners(starts), np.empty(len(columns), left.dtype)
+    for entries in row_blocks(len(columns), 2 * left.itemsize * left.shape[1]):
+        pairs = left[segment[entries]], right[columns[entries]]
+        products[entries] = np.einsum("ed,ed->e", *pairs, dtype=np.float64)
+    return products
 
 
 def segment_maxima(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

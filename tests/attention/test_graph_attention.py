@@ -1,10 +1,13 @@
 """Attention over neighbours, against dense arithmetic."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import sparse
 from scipy.special import softmax
 
+from sksoft import config_context
 from sksoft.attention import graph_attention
 
 RNG = np.random.default_rng(0)
@@ -125,6 +128,18 @@ def test_differences_are_divided_by_the_temperature_and_cannot_overflow():
     found = graph_attention(weights, np.zeros(3), keys, temperature=1e-300).toarray()
     np.testing.assert_allclose(found, [[1.0, 0.0, 0.0], [0.0, 0.25, 0.75], [0.0, 0.0, 0.0]])
     np.testing.assert_allclose(graph_attention(np.ones((2, 2)), [0, 0], [1e308, -1e308]).toarray()[0], [1.0, 0.0])
+
+
+def test_vectors_are_not_copied_to_every_edge():
+    n, d = 400, 256
+    queries = np.zeros((n, d))
+    full = sparse.csr_array(np.ones((n, n)))
+    with config_context(backend="numpy"):
+        tracemalloc.start()
+        graph_attention(full, queries, queries, score="dot")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < full.nnz * d * 8 / 8, "an eighth of one copy"
 
 
 VECTOR = np.zeros(N)

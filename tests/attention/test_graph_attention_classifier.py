@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sksoft import GraphAttentionClassifier, SigmoidClassifier, SoftmaxRegression, config_context
 from sksoft.attention import graph_attention
+from sksoft.kernels.blocks import row_blocks
 
 RNG = np.random.default_rng(0)
 IRIS, SPECIES = load_iris(return_X_y=True)
@@ -174,10 +175,19 @@ def test_a_model_with_a_graph_survives_storage(way):
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_any_number_of_threads_gives_the_same_bits(backend):
-    with config_context(backend=backend):
-        model = fitted(n_starts=1)
-        with config_context(n_threads=5):
-            np.testing.assert_array_equal(fitted(n_starts=1).coef_, model.coef_)
+    """On a graph of so many edges that products on them are cut into several blocks."""
+    n, n_edges, options = 4000, 60_000, {"n_starts": 1, "max_iter": 3, "attention_C": 0.1, "random_state": 0}
+    rng = np.random.default_rng(0)
+    graph = sparse.csr_array((np.ones(n_edges), rng.integers(0, n, (2, n_edges))), shape=(n, n))
+    features, y, found = rng.normal(size=(n, 4)), rng.integers(0, 3, n), []
+    assert len(row_blocks(n, 8 * 3 * 10 * graph.nnz // n)) > 2
+    for n_threads in (1, 2, 5):
+        with config_context(backend=backend, n_threads=n_threads), pytest.warns(ConvergenceWarning):
+            found.append(GraphAttentionClassifier(**options).fit(features, y, adjacency=graph))
+    for model in found[1:]:
+        np.testing.assert_array_equal(model.coef_, found[0].coef_)
+        np.testing.assert_array_equal(model.attention_coef_, found[0].attention_coef_)
+        np.testing.assert_array_equal(model.attention_[0].data, found[0].attention_[0].data)
 
 
 def test_the_graph_is_routed_through_a_pipeline():
@@ -317,6 +327,11 @@ BAD = {
     "words": ((X, np.full((90, 2), "a", dtype="U1")), GRAPH, "multioutput|must hold 0 and 1|Unknown label"),
     "a word for a graph": ((X, MARKED), "graph", "'adjacency' parameter|Expected 2D array|could not convert"),
     "complex": ((X, MARKED), GRAPH * 1j, "Complex data not supported"),
+    "objects with '-1'": (
+        (X, np.array([str(y) for y in MARKED], dtype=object)),
+        GRAPH,
+        "y of strings holds '-1'.*dtype object",
+    ),
     "words with -1": ((X, [str(y) for y in MARKED]), GRAPH, "y of strings holds '-1'.*dtype object"),
     "None for a label": ((X, np.where(MARKED < 0, None, Y)), GRAPH, "y holds None.*must be marked by -1"),
     "NaN labels": ((X, np.full(90, np.nan)), GRAPH, "Input y contains NaN"),
