@@ -45,31 +45,36 @@ def weighted_quantiles(weights, targets, levels) -> np.ndarray:
     return quantiles
 
 
-def tail_levels(weights, targets, rows, left_out) -> np.ndarray:
+def tail_levels(weights, targets, left_out, rows, of) -> np.ndarray:
     """t of some training rows, from the distributions that they are given with themselves among the neighbours.
 
     Parameters
     ----------
     weights : ndarray (b, n)
-        Of n targets for the b rows.
+        Of n targets, b distributions.
     targets : ndarray (n, v)
-    rows : ndarray (b,) of int
-        Which of the n these rows are.
     left_out : ndarray (b, n), bool
-        Targets that a row may not be answered by: its own, and its group's.
+        Targets that a distribution may not use: the judged rows' own, and their group's.
+    rows : ndarray (r,) of int
+        Which of the n are judged.
+    of : ndarray (r,) of int
+        By which of the b distributions: rows with the same features share one.
 
     Returns
     -------
-    levels : ndarray (b, v)
-        In [0, 1]; 0 where nothing else has weight.
+    levels : ndarray (r, v)
+        In [0, 1]; 0 where nothing else has weight. O(b n v + r v log n) after a sort.
     """
     weights = np.where(left_out, 0.0, weights)
-    total = weights.sum(axis=1)
+    total = weights.sum(axis=1)[of]
     levels = np.empty((len(rows), targets.shape[1]))
     for k, column in enumerate(targets.T):
-        at = column[rows][:, None]
-        below = np.where(column <= at, weights, 0.0).sum(axis=1)
-        above = np.where(column >= at, weights, 0.0).sum(axis=1)
+        order = np.argsort(column, kind="stable")
+        ordered, sums = column[order], weights[:, order]
+        first = np.searchsorted(ordered, column[rows], side="left")
+        last = np.searchsorted(ordered, column[rows], side="right") - 1
+        below = np.cumsum(sums, axis=1)[of, last]
+        above = np.cumsum(sums[:, ::-1], axis=1)[of, len(ordered) - 1 - first]
         levels[:, k] = np.minimum(below, above) / np.where(total > 0.0, total, 1.0)
     return levels
 

@@ -20,7 +20,7 @@ from sksoft.attention.heads import Heads
 from sksoft.attention.intervals import tail_levels
 from sksoft.attention.memory import Keys, Memory, canonical_order, keys_of
 from sksoft.attention.neighbours import Kept, answers_within, kept_keys
-from sksoft.kernels.blocks import serial_blas
+from sksoft.kernels.blocks import row_blocks, serial_blas
 from sksoft.objective.feature_input import LARGEST
 
 # Different rows that intervals are judged by.
@@ -204,7 +204,7 @@ def distributions(model, X) -> Iterator[tuple[slice, np.ndarray]]:
     memory = recalled(model)
     keys = memory.keys
     overall = np.where(keys.key_of >= 0, keys.share * keys.weights[keys.key_of], 0.0) / keys.weights.sum()
-    for rows in memory.blocks(len(X)):
+    for rows in row_blocks(len(X), 8 * len(keys.key_of)):
         with serial_blas():
             if is_sparse(model):
                 kept: Kept = kept_keys(memory, X[rows], model.top_k, model.tol)
@@ -228,14 +228,19 @@ def _importances(keys: Keys, bandwidth, head_weights) -> np.ndarray:
 def judge_intervals(model, X, weights, groups) -> None:
     """Sets ``interval_levels_`` and ``interval_weights_``: t of training rows, see :mod:`sksoft.attention.intervals`.
 
-    Of more than `JUDGED` different rows, these: keys are in the order of a hash, so the first ones are a sample.
+    Of more than `JUDGED` different rows, these: keys are in the order of a hash, so the first ones are a sample. Rows
+    with the same features, and group, are given the same distribution, so it is asked for once.
     """
     rows = np.flatnonzero((model.key_of_ >= 0) & (model.key_of_ < JUDGED))
-    codes = None if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
+    codes = np.arange(len(X)) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
+    told_apart = model.key_of_[rows] if groups is None else model.key_of_[rows] * len(X) + codes[rows]
+    _, first, unit_of = np.unique(told_apart, return_index=True, return_inverse=True)
+    units, by_unit = rows[first], np.argsort(unit_of, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(unit_of))])
     levels = np.empty((len(rows), model.y_fit_.shape[1]))
-    for block, found in distributions(model, X[rows]):
-        left_out = model.key_of_ == model.key_of_[rows[block], None]
-        if codes is not None:
-            left_out |= codes == codes[rows[block], None]
-        levels[block] = tail_levels(np.nan_to_num(found), model.y_fit_, rows[block], left_out)
+    for block, found in distributions(model, X[units]):
+        left_out = (model.key_of_ == model.key_of_[units[block], None]) | (codes == codes[units[block], None])
+        judged = by_unit[starts[block.start] : starts[block.stop]]
+        of = unit_of[judged] - block.start
+        levels[judged] = tail_levels(np.nan_to_num(found), model.y_fit_, left_out, rows[judged], of)
     model.interval_levels_, model.interval_weights_ = levels, weights[rows]

@@ -30,8 +30,10 @@ def test_tails_are_the_smaller_share_without_oneself():
     targets = np.array([[0.0], [1.0], [1.0], [2.0]])
     weights = np.array([[5.0, 1.0, 1.0, 2.0], [5.0, 0.0, 0.0, 0.0]])
     rows = np.array([1, 0])
-    found = tail_levels(weights, targets, rows, np.arange(4) == rows[:, None])
-    np.testing.assert_allclose(found, [[3 / 8], [0.0]])
+    left_out = np.arange(4) == rows[:, None]
+    np.testing.assert_allclose(tail_levels(weights, targets, left_out, rows, np.arange(2)), [[3 / 8], [0.0]])
+    shared = tail_levels(weights[:1], targets, left_out[:1], np.array([0, 1, 3]), np.zeros(3, dtype=int))
+    np.testing.assert_allclose(shared, [[5 / 8], [3 / 8], [2 / 8]])
 
 
 def test_the_covering_level_is_the_largest_that_covers():

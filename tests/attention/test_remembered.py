@@ -1,6 +1,7 @@
 """What a fitted model keeps is arrays, and recalls to the same answers as the array function gives."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -66,3 +67,31 @@ def test_recalled_memory_does_not_depend_on_the_order_of_rows():
     np.testing.assert_allclose(
         first.kneighbors_weights(QUERIES).toarray()[:, order], second.kneighbors_weights(QUERIES).toarray(), rtol=1e-12
     )
+
+
+def test_rows_that_are_few_keys_take_no_square_of_memory():
+    rng = np.random.default_rng(3)
+    X = rng.integers(0, 10, size=(3000, 1)).astype(float)
+    y = X[:, 0] + rng.normal(size=3000)
+    tracemalloc.start()
+    model = AttentionRegressor().fit(X, y)
+    model.predict_quantiles(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * 3000**2 / 2
+
+
+@pytest.mark.parametrize("is_grouped", [False, True])
+def test_intervals_are_judged_by_the_others_of_rows_that_are_one_key(is_grouped):
+    rng = np.random.default_rng(4)
+    X, weights = rng.integers(0, 4, size=(40, 1)).astype(float), rng.integers(0, 3, size=40)
+    Y = rng.normal(size=(40, 2)).round(1)
+    groups = np.arange(40) % 7 if is_grouped else None
+    model = AttentionRegressor().fit(X, Y, sample_weight=weights, groups=groups)
+    for levels, i in zip(model.interval_levels_, np.flatnonzero(weights)):
+        others = X[:, 0] != X[i, 0]
+        if is_grouped:
+            others &= groups != groups[i]
+        a = np.where(others, weights * np.exp(-(((X[:, 0] - X[i, 0]) / model.bandwidth_[0]) ** 2) / 2), 0.0)
+        expected = [min(a[y <= y[i]].sum(), a[y >= y[i]].sum()) / a.sum() for y in Y.T]
+        np.testing.assert_allclose(levels, expected, rtol=1e-9, atol=1e-12)
