@@ -77,6 +77,7 @@ class NeighboursAfterNCA:
 
 CLASSIFIERS = {
     "AttentionClassifier": lambda: AttentionClassifier(random_state=0),
+    "AttentionClassifier, laplace": lambda: AttentionClassifier("laplace", random_state=0),
     "k-NN, tuned": tuned_neighbours,
     "SVM + temperature": lambda: CalibratedClassifierCV(SVC(C=10.0), method="temperature", ensemble=False),
     "NCA + k-NN, tuned": NeighboursAfterNCA,
