@@ -186,9 +186,10 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For X or y with NaN, infinity, or X sparse; bandwidths that are not positive or do not fit the features;
-            more neighbours in `top_k` than different rows; and for leave-one-out where fewer than two rows, or
-            groups, differ.
+            For X or y with NaN, infinity, or X sparse; X beyond 1e100, in its units or in bandwidths; bandwidths that
+            are not positive or do not fit the features; more neighbours in `top_k` than different rows; and for
+            leave-one-out where fewer than two rows, or groups, differ, or y has values beyond 1e100 or differs by
+            less than 1e-100.
 
         Warns
         -----
@@ -345,8 +346,10 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         return np.sqrt(np.maximum(variance, 0.0))
 
     def _require_means(self, what):
-        if self.degree:
-            raise ValueError(f"{what} needs degree=0: a local line is no weighted mean. Got degree={self.degree}.")
+        if self._degree:
+            raise ValueError(
+                f"{what} needs degree=0: a local line is no weighted mean. Got a fit with degree={self._degree}."
+            )
 
     def _shaped(self, values):
         return values[:, 0] if self._is_single else values

@@ -215,7 +215,8 @@ def choose_bandwidth(
     if not search.converged:
         warnings.warn(
             f"The search for bandwidths stopped after {search.n_iter} iterations with a gradient of "
-            f"{search.gradient_norm:.2e}, above {search.gradient_goal:.2e}. Increase max_iter or tol.",
+            f"{search.gradient_norm:.2e}, above {search.gradient_goal:.2e}. Increase max_iter; near the edge"
+            " of a compact kernel the loss may bend so sharply that no more steps help.",
             ConvergenceWarning,
             stacklevel=2,
         )

@@ -101,7 +101,9 @@ def chosen_bandwidth(model, X, targets, weights, groups, *, metric: str, loss: s
 def spread(X, weights) -> np.ndarray:
     """Weighted standard deviation of each feature, (p,); one where it is constant up to rounding."""
     total = weights.sum()
+    power = np.frexp(np.abs(X).max(axis=0))[1]
+    X = np.ldexp(X, -power)  # squares neither vanish nor overflow, and no bit changes
     mean = weights @ X / total
     deviation = np.sqrt(weights @ (X - mean) ** 2 / total)
     constant = deviation <= 10.0 * np.finfo(np.float64).eps * np.abs(X).max(axis=0)
-    return np.where(constant, 1.0, deviation)
+    return np.where(constant, 1.0, np.ldexp(deviation, power))

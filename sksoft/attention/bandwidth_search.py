@@ -117,6 +117,8 @@ class Search:
         distances = squared_distances(some, X)
         distances[distances <= 1e-14 * np.abs(X).max() ** 2] = np.inf
         near = np.partition(distances, min(NEIGHBOUR, len(X) - 1) - 1, axis=1)[:, min(NEIGHBOUR, len(X) - 1) - 1]
+        if not (near < np.inf).any():  # clusters of rows that rounding tells apart are smaller than that
+            near = distances.ravel()
         return REACH.get(self.kernel, 1.0) * float(np.median(np.sqrt(near[near < np.inf])))
 
     def _objective(self, feature_map, heads=1):

@@ -33,17 +33,19 @@ def remember(model, X, targets, weights, groups, *, loss: str, degree: int = 0) 
     Raises
     ------
     ValueError
-        For features beyond 1e100, a bandwidth that is not as it must be, and for ``bandwidth='loo'`` without two
-        rows that differ.
+        For features beyond 1e100, in their units or in bandwidths, a bandwidth that is not as it must be, groups of
+        another length; and for ``bandwidth='loo'`` without two rows that differ, or with targets that have no squares.
     """
     name = type(model).__name__
-    largest = float(np.abs(X).max(initial=0.0))
-    if largest > LARGEST:
-        raise ValueError(f"X must hold values up to {LARGEST:g}, whose squares are finite. Got {largest:g} instead.")
-    if degree and (model.top_k is not None or model.tol > 0.0):
-        raise ValueError(
-            f"{name} with degree=1 needs all keys: top_k=None and tol=0. Got {model.top_k}, {model.tol:g}."
-        )
+    _check_size("X", X)
+    model._kernel, model._degree = model.kernel, degree
+    _require_all_keys(model)
+    if groups is not None:
+        shape = np.shape(groups)
+        if len(shape) != 1 and shape[1:] != (1,):
+            raise ValueError(f"groups should be a 1d array, got an array of shape {shape} instead.")
+        groups = column_or_1d(groups)
+        check_consistent_length(X, groups)
     order = canonical_order(X, targets, weights)
     keys = keys_of(X, targets, weights, order)
     if model.top_k is not None and model.top_k > len(keys.X):
@@ -62,15 +64,16 @@ def remember(model, X, targets, weights, groups, *, loss: str, degree: int = 0) 
     else:
         prior = keys.weights @ keys.targets / keys.weights.sum()
         chosen = given_bandwidth(model, keys.X, keys.weights, prior, degree)
+        _check_features(keys.X, chosen.bandwidth)
     _store(model, keys, chosen)
 
 
 def _search(model, X, targets, weights, groups, keys: Keys, loss: str, degree: int) -> Bandwidth:
     """Leave-one-out over rows that differ in features or group, so that order and repetition change no bit."""
     codes, rows = None, keys
+    if loss == "squared":
+        _check_targets(targets[weights > 0.0])
     if groups is not None:
-        groups = column_or_1d(groups, input_name="groups")
-        check_consistent_length(X, groups)
         codes = np.unique(groups[weights > 0.0], return_inverse=True)[1].reshape(-1)
         extended = np.zeros((len(X), X.shape[1] + 1))
         extended[:, :-1], extended[weights > 0.0, -1] = X, codes
@@ -126,8 +129,8 @@ def recalled(model) -> Memory:
         heads = Heads(np.log(model.head_weights_), model.sinks_, model.prior_, model.prior_mix_)
     is_linear = model.transformation_ is not None
     bandwidth = Bandwidth(
-        kernel=model.kernel,
-        degree=getattr(model, "degree", 0),
+        kernel=model._kernel,
+        degree=model._degree,
         bandwidth=None if is_linear else np.atleast_2d(model.bandwidth_),
         transformation=model.transformation_,
         centre=model.centre_,
@@ -145,7 +148,49 @@ def recalled(model) -> Memory:
 def checked_queries(model, X) -> np.ndarray:
     """X of a prediction, (n, p) float64."""
     check_is_fitted(model)
-    return validate_data(model, X, dtype=np.float64, order="C", reset=False)
+    model._validate_params()  # top_k, tol and empty may have been set since
+    _require_all_keys(model)
+    X = validate_data(model, X, dtype=np.float64, order="C", reset=False)
+    _check_size("X", X)
+    if model.transformation_ is None:
+        _check_features(X, np.atleast_2d(model.bandwidth_))
+    return X
+
+
+def _require_all_keys(model) -> None:
+    if model._degree and is_sparse(model):
+        raise ValueError(
+            f"{type(model).__name__} with degree=1 needs all keys: top_k=None and tol=0. Got {model.top_k},"
+            f" {model.tol:g}."
+        )
+
+
+def _check_size(name: str, values) -> None:
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest > LARGEST:
+        raise ValueError(
+            f"{name} must hold values up to {LARGEST:g}, whose squares are finite. Got {largest:g} instead."
+        )
+
+
+def _check_features(X, bandwidth) -> None:
+    """Whether X (n, p) is of a size that bandwidths (H, p) can measure."""
+    with np.errstate(over="ignore"):
+        largest = float((np.abs(X).max(axis=0) / bandwidth).max())
+    if largest > LARGEST:
+        raise ValueError(
+            f"X must hold values up to {LARGEST:g} bandwidths, whose squares are finite. Got {largest:g} instead."
+        )
+
+
+def _check_targets(targets) -> None:
+    """Whether the squared loss of targets (n, v) is a number, and not zero where they differ."""
+    _check_size("y", targets)
+    widest = float(np.ptp(targets, axis=0).max())
+    if 0.0 < widest < 1.0 / LARGEST:
+        raise ValueError(
+            f"y must differ by at least {1.0 / LARGEST:g}, whose square is not zero. Got {widest:g} instead."
+        )
 
 
 def is_sparse(model) -> bool:
@@ -178,7 +223,7 @@ def _where_reached(model, values, reached):
     if model.empty == "raise":
         raise ValueError(
             f"{np.count_nonzero(~reached)} rows of X have no training row within reach of the kernel"
-            f" {model.kernel!r}, the first is row {int(np.argmin(reached))}: use empty='mean' or 'nan', a larger"
+            f" {model._kernel!r}, the first is row {int(np.argmin(reached))}: use empty='mean' or 'nan', a larger"
             " bandwidth, or a kernel that reaches all rows."
         )
     values[~reached] = np.nan
@@ -219,8 +264,7 @@ def distributions(model, X) -> Iterator[tuple[slice, np.ndarray]]:
 def _importances(keys: Keys, bandwidth, head_weights) -> np.ndarray:
     """Share of each feature in the mean squared distance of the keys, in bandwidths; mean over heads."""
     mean = keys.weights @ keys.X / keys.weights.sum()
-    variance = keys.weights @ (keys.X - mean) ** 2 / keys.weights.sum()
-    parts = variance / bandwidth**2
+    parts = np.stack([keys.weights @ ((keys.X - mean) / h) ** 2 / keys.weights.sum() for h in bandwidth])
     total = parts.sum(axis=1, keepdims=True)
     return head_weights @ (parts / np.where(total > 0.0, total, 1.0))
 
