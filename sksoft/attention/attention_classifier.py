@@ -312,8 +312,9 @@ class AttentionClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         weights : CSR array of shape (n, n_fit)
-            Columns are the rows given to ``fit``, in their order; rows of X sum to one, less the prior's share. With
-            kernels that reach all rows, no `top_k` and no `tol` all entries are stored: 12 n n_fit bytes.
+            Columns are the rows given to ``fit``, in their order; rows of X sum to one, less the prior's share. A
+            row without training rows within reach is empty, whatever `empty` says. With kernels that reach all rows,
+            no `top_k` and no `tol` all entries are stored: 12 n n_fit bytes.
         """
         return remembered.attention_weights(self, remembered.checked_queries(self, X))
 

@@ -310,8 +310,8 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         -------
         weights : CSR array of shape (n, n_fit)
             Columns are the rows given to ``fit``, in their order; rows of X sum to one, less what the mean of y is
-            given by kernels that draw to it. With kernels that reach all rows, no `top_k` and no `tol` all entries
-            are stored: 12 n n_fit bytes.
+            given by kernels that draw to it. A row without training rows within reach is empty, whatever `empty` says.
+            With kernels that reach all rows, no `top_k` and no `tol` all entries are stored: 12 n n_fit bytes.
         """
         X = remembered.checked_queries(self, X)
         self._require_means("kneighbors_weights")

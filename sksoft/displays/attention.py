@@ -1,5 +1,6 @@
 """Weights of attention: a heat map for each head, or which training rows answered and with what weight."""
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ class AttentionDisplay:
     """Who attends to what.
 
     Of weights (n, m) or (heads, n, m) the heat map has a row for each query and a column for each key, and a panel for
-    each head; weights from 0 to 1 share one colour scale.
+    each head, on one colour scale: from 0 to 1, or to the largest weight where that is more.
 
     Of an estimator the bars are the training rows that answered a query, the heaviest first, with their weights; the
     last bar is what all others hold together, the prior of an :class:`~sksoft.AttentionClassifier` included.
@@ -97,7 +98,7 @@ class AttentionDisplay:
         Raises
         ------
         ValueError
-            For weights of another shape, negative ones, or labels of another length.
+            For weights of another shape, negative or infinite ones, or labels of another length.
         """
         if sparse.issparse(weights):
             weights = weights.toarray()
@@ -111,6 +112,8 @@ class AttentionDisplay:
             )
         if (weights < 0.0).any():
             raise ValueError(f"The 'weights' parameter must not be negative. Got {np.nanmin(weights):g} instead.")
+        if np.isinf(weights).any():
+            raise ValueError("The 'weights' parameter must be finite or nan. Got inf instead.")
         head_labels = _labels("head_labels", head_labels, len(weights))
         if head_labels is None and len(weights) > 1:
             head_labels = [f"head {h}" for h in range(len(weights))]
@@ -146,7 +149,7 @@ class AttentionDisplay:
         Raises
         ------
         TypeError
-            If the estimator has no ``kneighbors_weights``.
+            If the estimator has no ``kneighbors_weights``, or `n_rows` is no int.
         ValueError
             For an `n_rows` below 1 or labels of another length.
         """
@@ -154,12 +157,14 @@ class AttentionDisplay:
             raise TypeError(
                 f"The 'estimator' parameter must have kneighbors_weights, as AttentionClassifier. Got {estimator!r}."
             )
+        if not isinstance(n_rows, Integral):
+            raise TypeError(f"The 'n_rows' parameter must be an int. Got {n_rows!r} instead.")
         if n_rows < 1:
             raise ValueError(f"The 'n_rows' parameter must be at least 1. Got {n_rows} instead.")
         found = sparse.csr_array(estimator.kneighbors_weights(X))
         labels = _labels("labels", labels, found.shape[1])
         row_labels = _labels("row_labels", row_labels, found.shape[0])
-        n_shown = min(n_rows, found.shape[1])
+        n_shown = min(int(n_rows), found.shape[1])
         weights, order = np.zeros((found.shape[0], n_shown)), np.full((found.shape[0], n_shown), -1)
         for i in range(found.shape[0]):
             row = slice(found.indptr[i], found.indptr[i + 1])
@@ -199,7 +204,10 @@ class AttentionDisplay:
         return self
 
     def _heat_map(self, h, ax, options):
-        image = ax.imshow(self.weights[h], **{"vmin": 0.0, "vmax": 1.0, "cmap": "Blues", "aspect": "auto", **options})
+        largest = float(np.nanmax(self.weights, initial=1.0))
+        image = ax.imshow(
+            self.weights[h], **{"vmin": 0.0, "vmax": largest, "cmap": "Blues", "aspect": "auto", **options}
+        )
         for axis, labels, n in (
             (ax.yaxis, self.row_labels, self.weights.shape[1]),
             (ax.xaxis, self.column_labels, self.weights.shape[2]),

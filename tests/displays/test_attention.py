@@ -99,3 +99,17 @@ def test_bad_input():
         AttentionDisplay.from_estimator(model, X[:1], n_rows=0)
     with pytest.raises(ValueError, match="'labels' parameter must have 30 entries"):
         AttentionDisplay.from_estimator(model, X[:1], labels=["a"])
+
+
+def test_weights_above_one_are_not_drawn_as_one_and_infinite_ones_not_at_all():
+    assert AttentionDisplay.from_weights([[3.0, 0.5]]).images_[0].get_clim() == (0.0, 3.0)
+    assert AttentionDisplay.from_weights([[0.4, np.nan]]).images_[0].get_clim() == (0.0, 1.0)
+    with pytest.raises(ValueError, match=r"The 'weights' parameter must be finite or nan. Got inf instead."):
+        AttentionDisplay.from_weights([[np.inf, 0.5]])
+
+
+@pytest.mark.parametrize("n_rows", [0, 1.5, "all", None])
+def test_the_number_of_bars_is_a_whole_one(n_rows):
+    model = AttentionClassifier(bandwidth=1.0).fit([[0.0], [1.0]], [0, 1])
+    with pytest.raises((TypeError, ValueError), match="The 'n_rows' parameter must be"):
+        AttentionDisplay.from_estimator(model, [[0.0]], n_rows=n_rows)
