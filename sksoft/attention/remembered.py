@@ -72,7 +72,9 @@ def _search(model, X, targets, weights, groups, keys: Keys, loss: str, degree: i
     """Leave-one-out over rows that differ in features or group, so that order and repetition change no bit."""
     codes, rows = None, keys
     if loss == "squared":
-        _check_targets(targets[weights > 0.0])
+        _check_differences("y", targets[weights > 0.0])
+    if model.kernel == "dot" or not model.standardize or metric_of(model) == "linear":
+        _check_differences("X", keys.X)
     if groups is not None:
         codes = np.unique(groups[weights > 0.0], return_inverse=True)[1].reshape(-1)
         extended = np.zeros((len(X), X.shape[1] + 1))
@@ -183,13 +185,14 @@ def _check_features(X, bandwidth) -> None:
         )
 
 
-def _check_targets(targets) -> None:
-    """Whether the squared loss of targets (n, v) is a number, and not zero where they differ."""
-    _check_size("y", targets)
-    widest = float(np.ptp(targets, axis=0).max())
-    if 0.0 < widest < 1.0 / LARGEST:
+def _check_differences(name: str, values) -> None:
+    """Whether squared differences in the columns of (n, v) are numbers, and not zero where they differ."""
+    _check_size(name, values)
+    widest = np.ptp(values, axis=0)
+    if ((widest > 0.0) & (widest < 1.0 / LARGEST)).any():
         raise ValueError(
-            f"y must differ by at least {1.0 / LARGEST:g}, whose square is not zero. Got {widest:g} instead."
+            f"{name} must differ by at least {1.0 / LARGEST:g}, whose square is not zero, or not at all. Got"
+            f" {widest[widest > 0.0].min():g} instead."
         )
 
 
