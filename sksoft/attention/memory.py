@@ -10,10 +10,11 @@ Keys are in the order of a hash of their features, whatever the order of the tra
 repetition changes a bit of what is computed from them, but for rounding in the sums of several rows that are one key.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import sparse
+from sklearn.neighbors import KDTree
 
 from sksoft.attention.bandwidth import Bandwidth, smooth
 from sksoft.attention.compact import Compact
@@ -101,6 +102,7 @@ class Memory:
 
     keys: Keys
     bandwidth: Bandwidth
+    _trees: dict[int, KDTree] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def n_heads(self) -> int:
@@ -136,6 +138,12 @@ class Memory:
         features = self.bandwidth.features(h, X)
         keys = self.bandwidth.features(h, self.keys.X)
         return pair_weights(self.bandwidth.kernel, features, keys, self.keys.weights)
+
+    def tree(self, h: int) -> KDTree:
+        """Of the keys in the features of head h, grown when it is first asked for."""
+        if h not in self._trees:
+            self._trees[h] = KDTree(self.bandwidth.features(h, self.keys.X))
+        return self._trees[h]
 
     def blocks(self, n_rows: int) -> list[slice]:
         """Blocks of rows whose weights of all keys take some MB."""

@@ -109,7 +109,7 @@ def _tree_of(memory, h, X, top_k, tol):
     few = (ASKED[-1] if top_k is None else top_k) <= SHARE_OF_ALL * len(K)
     if not (is_monotone and few and K.shape[1] <= TREE_FEATURES and len(K) >= TREE_KEYS):
         return None
-    search = _Tree(memory, h, X, KDTree(K), top_k, tol)
+    search = _Tree(memory, h, X, memory.tree(h), top_k, tol)
     if top_k is None and search.unfinished(K[:: len(K) // TRIED]).mean() > 0.5:
         return None
     return search
