@@ -14,7 +14,7 @@ from scipy import linalg, special
 from sksoft.hierarchical.class_tree import ClassTree
 from sksoft.hierarchical.sorted_rows import SortedRows
 from sksoft.objective.batches import InMemory
-from sksoft.objective.design import Dense
+from sksoft.objective.design import DENSE_SHARE, Dense
 from sksoft.objective.links import LINKS
 from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.objective import Objective
@@ -25,8 +25,6 @@ from sksoft.solvers import Solution, newton_cg, sketched
 
 # From this many products of a number of X and a score, a node is worth its own preconditioner.
 LARGE = 1 << 18
-# From this share of entries a node's rows are multiplied as a dense block.
-DENSE_SHARE = 0.2
 
 
 @dataclass(frozen=True)

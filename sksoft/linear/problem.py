@@ -19,7 +19,7 @@ from scipy import sparse
 from sksoft.linear import row_space
 from sksoft.linear.continuation import along_alpha
 from sksoft.objective.batches import InMemory
-from sksoft.objective.design import Dense, Sparse
+from sksoft.objective.design import DENSE_SHARE, Dense, Sparse
 from sksoft.objective.links import LINKS, Entmax, Link, Softmax
 from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.objective import KEEP_BYTES, Objective
@@ -29,8 +29,8 @@ from sksoft.objective.targets import Target
 from sksoft.solvers import Solution, lbfgs, newton_cg, proximal_newton, sketched
 
 MEBIBYTE = 1 << 20
-# Sparse rows with so large a share of entries are multiplied faster as dense ones, where there are enough of them.
-DENSE_SHARE, DENSE_SIZE = 0.2, 1 << 20
+# Where sparse rows would be faster as dense ones, from so many numbers it matters.
+DENSE_SIZE = 1 << 20
 
 
 def link_named(link) -> Link:

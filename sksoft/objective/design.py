@@ -39,6 +39,8 @@ SCARCE_SHARE, SCARCE_DENSE_BYTES, SCARCE_SPARSE_BYTES = 0.25, 1 << 17, 1 << 21
 NEAR = 32.0
 # Columns up to which a second copy column by column, and a third in tiles, make products faster.
 NARROW = 256
+# From this share of entries sparse rows are multiplied faster as dense ones.
+DENSE_SHARE = 0.2
 
 
 @dataclass(frozen=True)

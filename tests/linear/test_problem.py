@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sksoft.linear.problem import DENSE_SHARE, DENSE_SIZE, laid_out
+from sksoft.linear.problem import DENSE_SIZE, laid_out
+from sksoft.objective.design import DENSE_SHARE
 
 N = DENSE_SIZE // 1000
 
