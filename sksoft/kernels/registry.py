@@ -10,15 +10,20 @@ same name under ``sksoft.kernels._numba``::
 
 and is imported only when a call first resolves to it.
 
-Resolution of a call: the backend the user forced, where one that cannot compute is an error and never a silent
-fallback; under ``auto``, numba from :attr:`Kernel.auto_size` elements on, NumPy below.
+Resolution of a call: where its first array lives, for data on a CUDA device are computed on there; then the backend
+the user forced, where one that cannot compute is an error and never a silent fallback; under ``auto``, numba from
+:attr:`Kernel.auto_size` elements on, NumPy below. Arrays of the host are moved to a device only when the user forces
+``cuda``. Where the device cannot compute on data that are there, ``auto`` says so once and the CPU computes.
 """
 
 from collections.abc import Callable
-from functools import update_wrapper
+from functools import update_wrapper, wraps
 from importlib import import_module
 
 from sksoft._config import config_context, get_config
+from sksoft.kernels import placement
+from sksoft.kernels.capability import capability, out_of_memory, warn_once
+from sksoft.kernels.moves import call_elsewhere
 
 # Elements from which compiled code repays its compilation, measured on a row softmax: below, NumPy takes under 2 ms.
 AUTO_SIZE = 1 << 17
@@ -53,17 +58,19 @@ class Kernel:
         self.size = size
         self._implementations: dict[str, Callable] = {"numpy": reference}
 
-    def implement(self, backend: str) -> Callable:
-        """Decorate the implementation of this contract by `backend`."""
+    def implement(self, backend: str, writes: tuple[str, ...] = ()) -> Callable:
+        """Decorate the implementation of this contract by `backend`; on a device, `writes` are arguments it writes."""
 
         def register(implementation):
-            self._implementations[backend] = implementation
+            self._implementations[backend] = _moving(implementation, writes) if backend == "cuda" else implementation
             return implementation
 
         return register
 
     def on(self, backend: str) -> Callable:
-        """The implementation by `backend`, imported on first use; ValueError where there is none."""
+        """The implementation by `backend`, imported on first use; an error where there is none, or no device."""
+        if backend == "cuda":
+            capability().require(f"The kernel {self.__name__!r}")
         if backend not in self._implementations:
             package, _, module = self.reference.__module__.rpartition(".")
             try:
@@ -75,10 +82,41 @@ class Kernel:
         return self._implementations[backend]
 
     def __call__(self, first, *args, **kwargs):
+        if placement.on_device(first):
+            return self._beside_data(first, *args, **kwargs)
         backend = get_config()["backend"]
         if backend == "auto":
             backend = "numba" if self.size(first, *args) >= self.auto_size else "numpy"
         return self.on(backend)(first, *args, **kwargs)
+
+    def _beside_data(self, first, *args, **kwargs):
+        """The call on the device that has its data; on the CPU, with a warning, where that is not to be."""
+        backend = check_device_backend()
+        found = capability()
+        if not found.usable and backend == "auto":
+            warn_once(found.reason)
+            return self._by_cpu(first, *args, **kwargs)
+        try:
+            return self.on("cuda")(first, *args, **kwargs)
+        except Exception as error:
+            if backend != "auto" or not out_of_memory(error):
+                raise
+            warn_once("the device is out of memory.")
+            return self._by_cpu(first, *args, **kwargs)
+
+    def _by_cpu(self, first, *args, **kwargs):
+        """The call on copies of its data in the host's memory; what it writes is copied back."""
+        return call_elsewhere(self, placement.to_host, first, args, kwargs)
+
+
+def _moving(implementation: Callable, writes: tuple[str, ...]) -> Callable:
+    """`implementation` on the device, for arrays of the host and of any library."""
+
+    @wraps(implementation)
+    def call(first, *args, **kwargs):
+        return call_elsewhere(implementation, placement.to_device, first, args, kwargs, writes=writes)
+
+    return call
 
 
 def kernel(auto_size: int = AUTO_SIZE, size: Callable = elements) -> Callable[[Callable], Kernel]:
@@ -91,15 +129,35 @@ def kernel(auto_size: int = AUTO_SIZE, size: Callable = elements) -> Callable[[C
     return register
 
 
-def backend_for(size: int, auto_size: int = AUTO_SIZE) -> Callable:
+def check_device_backend() -> str:
+    """The backend in force for data on a device: 'auto' or 'cuda'; ValueError for one that cannot read them."""
+    backend = get_config()["backend"]
+    if backend not in ("auto", "cuda"):
+        raise ValueError(
+            f"The data are on a CUDA device, which backend={backend!r} cannot read: move them, or use 'auto'."
+        )
+    return backend
+
+
+def backend_for(size: int, auto_size: int = AUTO_SIZE, data=None) -> Callable:
     """Decide the backend once for many calls on parts of a whole of `size` elements.
+
+    Parameters
+    ----------
+    size : int
+    auto_size : int
+    data : array, optional
+        The whole: computed on where it lives.
 
     Returns
     -------
     context : callable
         Its result, entered around each call and in any thread, holds the decision.
     """
-    backend = get_config()["backend"]
-    if backend == "auto":
-        backend = "numba" if size >= auto_size else "numpy"
+    if placement.on_device(data):
+        backend = check_device_backend()
+    else:
+        backend = get_config()["backend"]
+        if backend == "auto":
+            backend = "numba" if size >= auto_size else "numpy"
     return lambda: config_context(backend=backend)

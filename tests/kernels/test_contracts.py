@@ -1,11 +1,14 @@
 """Every kernel of the registry × every backend × float32 and float64 keeps its contract.
 
 The inputs are in ``cases/<kernel module>.py``; the oracle is the kernel's NumPy reference, which in turn is tested
-against independent sources in the test of its own module.
+against independent sources in the test of its own module. The backend ``cuda`` is there on a machine with a device;
+and, by itself and for inputs of few elements, where ``NUMBA_ENABLE_CUDASIM=1`` (``_cuda/test_simulator.py``).
 """
 
 import importlib
+import os
 import pkgutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +16,22 @@ import pytest
 
 import sksoft.kernels
 from sksoft import config_context
+from sksoft.kernels.capability import capability
 from sksoft.kernels.registry import REGISTRY
 
 MODULES = [m.name for m in pkgutil.iter_modules(sksoft.kernels.__path__) if not m.name.startswith("_")]
 for module in MODULES:
     importlib.import_module(f"sksoft.kernels.{module}")
+
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+# The simulator starts an OS thread for each of a kernel's: elements of a case, and of one that is run several times.
+SIMULATED_SIZE, SIMULATED_OFTEN = 700, 120
+
+if SIMULATED:
+    # The simulator waits for its threads in a loop, which else keeps the interpreter from them for 5 ms at a time.
+    sys.setswitchinterval(1e-6)
+# what an operation of a kernel says of infinities there, it says in a thread of its own
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning") if SIMULATED else ()
 
 # These have machine code of their own for rows that are neighbours in memory, which rounds in another order.
 ROUNDS_BY_LAYOUT = {"cross_entropy_rows", "softmax_jvp_rows"}
@@ -40,20 +54,37 @@ def cases_of(name):
 
 
 def backends_of(name):
+    if SIMULATED:
+        return ["cuda"]
     module = REGISTRY[name].__module__.rpartition(".")[2]
     found = ["numpy"]
     if (Path(sksoft.kernels.__file__).parent / "_numba" / f"{module}.py").is_file():
         found.append("numba")
-    return found
+    return found + (["cuda"] if capability().usable else [])
+
+
+def size_of(case):
+    """Elements of all arrays that a call gets."""
+    args, kwargs = case.build("float64")
+    return sum(value.size for value in [*args, *kwargs.values()] if isinstance(value, np.ndarray))
 
 
 GRID = [
-    pytest.param(name, case, backend, dtype, id=f"{name}-{case.name}-{backend}-{dtype}")
+    pytest.param(
+        name,
+        case,
+        backend,
+        dtype,
+        id=f"{name}-{case.name}-{backend}-{dtype}",
+        marks=[pytest.mark.gpu] if backend == "cuda" and not SIMULATED else [],
+    )
     for name in sorted(REGISTRY)
     for case in cases_of(name)
+    if not SIMULATED or size_of(case) <= SIMULATED_SIZE
     for backend in backends_of(name)
     for dtype in ("float64", "float32")
 ]
+OFTEN = [p for p in GRID if not SIMULATED or size_of(p.values[1]) <= SIMULATED_OFTEN]
 
 
 def call(implementation, case, args, kwargs, *, own=True):
@@ -82,8 +113,9 @@ def laid_out(case, args, kwargs, layout):
 
 @pytest.mark.parametrize("name", sorted(REGISTRY))
 def test_every_kernel_has_cases(name):
-    assert cases_of(name), (
-        f"add cases for {name} to tests/kernels/cases/{REGISTRY[name].__module__.rpartition('.')[2]}.py"
+    small = "" if not SIMULATED else f" of at most {SIMULATED_SIZE} elements"
+    assert name in {p.values[0] for p in GRID}, (
+        f"add cases{small} for {name} to tests/kernels/cases/{REGISTRY[name].__module__.rpartition('.')[2]}.py"
     )
 
 
@@ -98,7 +130,7 @@ def test_agrees_with_the_reference(name, case, backend, dtype):
         np.testing.assert_allclose(ours, theirs, rtol=case.rtol[dtype], atol=case.atol[dtype])
 
 
-@pytest.mark.parametrize(("name", "case", "backend", "dtype"), GRID)
+@pytest.mark.parametrize(("name", "case", "backend", "dtype"), OFTEN)
 def test_memory_layout_and_read_only_inputs_change_nothing(name, case, backend, dtype):
     implementation = REGISTRY[name].on(backend)
     # The references sum in another order where the memory does; compiled kernels must not.
@@ -116,7 +148,7 @@ def test_memory_layout_and_read_only_inputs_change_nothing(name, case, backend, 
 
 
 @pytest.mark.parametrize(
-    ("name", "case", "backend", "dtype"), [p for p in GRID if p.values[1].may_alias or "out" in p.values[1].outputs]
+    ("name", "case", "backend", "dtype"), [p for p in OFTEN if p.values[1].may_alias or "out" in p.values[1].outputs]
 )
 def test_an_output_may_be_the_input_where_the_contract_says_so(name, case, backend, dtype):
     implementation = REGISTRY[name].on(backend)
@@ -131,7 +163,7 @@ def test_an_output_may_be_the_input_where_the_contract_says_so(name, case, backe
         assert implementation(*args, **kwargs) is kwargs["out"]
 
 
-@pytest.mark.parametrize(("name", "case", "backend", "dtype"), GRID)
+@pytest.mark.parametrize(("name", "case", "backend", "dtype"), OFTEN)
 def test_any_number_of_threads_gives_the_same_bits(name, case, backend, dtype):
     implementation = REGISTRY[name].on(backend)
     results = []

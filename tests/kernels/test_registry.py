@@ -5,6 +5,7 @@ import pytest
 
 from sksoft import config_context
 from sksoft.kernels import registry, rowwise
+from sksoft.kernels.capability import Capability
 from sksoft.kernels.registry import REGISTRY, Kernel, backend_for
 
 
@@ -29,8 +30,10 @@ def test_a_forced_backend_is_taken_at_any_size(probe):
         assert probe(np.zeros(100)) == "numpy"
 
 
-def test_a_backend_without_module_is_an_error():
-    with pytest.raises(ValueError, match="'softmax_rows' cannot run on backend='cuda'"):
+@pytest.mark.parametrize(("missing_package", "error"), [(True, ImportError), (False, RuntimeError)])
+def test_a_device_that_cannot_compute_is_an_error_with_its_reason(monkeypatch, missing_package, error):
+    monkeypatch.setattr(registry, "capability", lambda: Capability(False, "no driver.", missing_package))
+    with pytest.raises(error, match="'softmax_rows' cannot run on backend='cuda': no driver"):
         rowwise.softmax_rows.on("cuda")
 
 

@@ -1,0 +1,53 @@
+"""Which threads share a row, and how they walk along it.
+
+Short rows have a team of lanes each, a power of two up to a warp; long ones a block. A lane reads 16 bytes at a time
+(``quads``) where every row is aligned to them.
+"""
+
+from dataclasses import dataclass
+
+from sksoft.kernels._cuda import _api
+from sksoft.kernels._cuda._api import BLOCK, TEAM, WARP
+
+# Entries up to which a row is a warp's.
+SHORT = 32 * WARP
+BYTES = 16
+
+
+@dataclass(frozen=True)
+class Teams:
+    """The launch of a kernel whose teams loop over rows.
+
+    Attributes
+    ----------
+    whole_block : bool
+        Whether a team is a block.
+    width : int
+        Lanes of a team.
+    blocks, threads : int
+    """
+
+    whole_block: bool
+    width: int
+    blocks: int
+    threads: int
+
+
+def teams(n_rows: int, n_columns: int, entries_a_lane: int = 1) -> Teams:
+    """Teams for rows of so many entries, of which a lane reads `entries_a_lane` at a time."""
+    if n_columns > SHORT:
+        return Teams(True, TEAM, min(n_rows, _api.max_blocks()), TEAM)
+    width = 1
+    while width < WARP and width * entries_a_lane < n_columns:
+        width *= 2
+    rows_a_block = BLOCK // width
+    return Teams(False, width, min(-(-n_rows // rows_a_block), _api.max_blocks()), BLOCK)
+
+
+def aligned(*matrices) -> bool:
+    """Whether all rows of contiguous matrices begin at a multiple of 16 bytes."""
+    return all(matrix.shape[1] * matrix.itemsize % BYTES == 0 and _address(matrix) % BYTES == 0 for matrix in matrices)
+
+
+def _address(matrix) -> int:
+    return matrix.ctypes.data if _api.SIMULATED else matrix.data.ptr

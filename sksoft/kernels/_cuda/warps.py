@@ -1,0 +1,103 @@
+"""Sums and maxima over threads that work together; every one of them gets the result.
+
+``sum_of(real)`` and ``max_of(real)`` are over a *team*, `width` neighbouring lanes of a warp, `width` a power of two
+up to :data:`WARP`. All lanes of a warp must come to the call, those without work with a neutral value: loops around it
+run as often in all of them. With ``whole_block=True`` the team is a whole block, all of whose threads must come, and
+`width` its size. All lanes get the same bits. A NaN makes a sum and a maximum NaN.
+"""
+
+from functools import cache
+
+import numpy as np
+from numba import types
+
+from sksoft.kernels._cuda._api import SIMULATED, WARP, cuda, device
+
+FULL = 0xFFFFFFFF
+# Warps of the largest block.
+WARPS = 32
+
+
+@device
+def add(a, b):
+    return a + b
+
+
+@device
+def larger(a, b):
+    """The larger, NaN if either is."""
+    return a if a > b or a != a else b
+
+
+def numba_type(real):
+    """The numba type of a NumPy scalar type."""
+    return {np.float32: types.float32, np.float64: types.float64, np.int64: types.int64}[real]
+
+
+@cache
+def _over_team(combine, real):
+    """`combine` over `width` lanes."""
+    if SIMULATED:
+        return _simulated_team(combine, real)
+
+    @device
+    def over_team(x, width):
+        offset = width >> 1
+        while offset > 0:
+            x = combine(x, cuda.shfl_xor_sync(FULL, x, offset))
+            offset >>= 1
+        return x
+
+    return over_team
+
+
+def _simulated_team(combine, real):
+    """The same tree by shared memory: the simulator has no exchange between lanes."""
+    kind = numba_type(real)
+
+    @device
+    def over_team(x, width):
+        cells = cuda.shared.array(1024, kind)
+        lane = cuda.threadIdx.x
+        offset = width >> 1
+        while offset > 0:
+            cells[lane] = x
+            cuda.syncthreads()
+            other = cells[lane ^ offset]
+            cuda.syncthreads()
+            x = combine(x, other)
+            offset >>= 1
+        return x
+
+    return over_team
+
+
+@cache
+def _over_block(combine, real):
+    over_team, kind = _over_team(combine, real), numba_type(real)
+
+    @device
+    def over_block(x, width):
+        cells = cuda.shared.array(WARPS, kind)
+        lane, warp = cuda.threadIdx.x % WARP, cuda.threadIdx.x // WARP
+        x = over_team(x, WARP)
+        if lane == 0:
+            cells[warp] = x
+        cuda.syncthreads()
+        total = cells[0]
+        for i in range(1, width // WARP):
+            total = combine(total, cells[i])
+        cuda.syncthreads()
+        return total
+
+    return over_block
+
+
+def sum_of(real, *, whole_block: bool = False):
+    """``(x, width) -> Σ x`` over a team."""
+    return (_over_block if whole_block else _over_team)(add, real)
+
+
+def max_of(real, *, whole_block: bool = False):
+    """``(x, width) -> max x`` over a team."""
+    return (_over_block if whole_block else _over_team)(larger, real)

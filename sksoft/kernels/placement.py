@@ -1,0 +1,78 @@
+"""Where an array lives, and the ways between host and device; nothing of CUDA is imported before an array needs it.
+
+An array lives on a device if it says so by ``__cuda_array_interface__`` [1]_ or by DLPack [2]_: those of CuPy, PyTorch,
+numba and whatever else speaks either. Computations happen where their first array lives.
+
+References
+----------
+.. [1] Numba, "CUDA Array Interface", version 3.
+.. [2] "DLPack: open in memory tensor structure", specification of ``__dlpack__`` and ``__dlpack_device__``.
+"""
+
+from importlib import import_module
+
+import numpy as np
+
+# Devices of DLPack whose memory CUDA kernels address: kDLCUDA, kDLCUDAManaged.
+CUDA_DEVICES = (2, 13)
+
+
+def on_device(value) -> bool:
+    """Whether `value` is an array in the memory of a CUDA device."""
+    if type(value) is np.ndarray:
+        return False
+    if hasattr(value, "__cuda_array_interface__"):
+        return True
+    device = getattr(value, "__dlpack_device__", None)
+    return device is not None and not isinstance(value, np.ndarray) and device()[0] in CUDA_DEVICES
+
+
+def library(value) -> str:
+    """The package that an array is of: 'numpy', 'cupy', 'torch', 'numba' ..."""
+    return type(value).__module__.partition(".")[0].removesuffix("_cuda")
+
+
+def to_device(value):
+    """`value` as an array of the device library: without a copy if it is on the device already, else moved."""
+    from sksoft.kernels._cuda import _api
+
+    if _api.SIMULATED and isinstance(value, np.ndarray):
+        return np.array(value)
+    if _api.is_device_array(value):
+        return value
+    if library(value) == "torch":
+        return _api.xp.from_dlpack(value.detach())
+    if not isinstance(value, np.ndarray) and not hasattr(value, "__cuda_array_interface__"):
+        return _api.xp.from_dlpack(value)
+    return _api.xp.asarray(value)
+
+
+def to_host(value) -> np.ndarray:
+    """`value` as a NumPy array: itself if it is one, else copied from the device."""
+    if isinstance(value, np.ndarray):
+        return value
+    if library(value) == "torch":
+        return value.detach().cpu().numpy()
+    if hasattr(value, "copy_to_host"):
+        return value.copy_to_host()
+    if hasattr(value, "get"):
+        return value.get()
+    return to_host(to_device(value))
+
+
+def beside(array, like):
+    """An array of the device library, or of the host, as one of the kind that `like` is, where that lives."""
+    if not on_device(like):
+        return to_host(array)
+    if isinstance(array, np.ndarray):
+        array = to_device(array)
+    name = library(like)
+    if name == "torch":
+        return import_module("torch").from_dlpack(array)
+    if name == "numba":
+        from sksoft.kernels._cuda._api import cuda
+
+        return cuda.as_cuda_array(array)
+    if type(array) is type(like) or not hasattr(type(like), "from_dlpack"):
+        return array
+    return type(like).from_dlpack(array)
