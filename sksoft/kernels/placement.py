@@ -36,13 +36,13 @@ def to_device(value):
     """`value` as an array of the device library: without a copy if it is on the device already, else moved."""
     from sksoft.kernels._cuda import _api
 
-    if _api.SIMULATED and isinstance(value, np.ndarray):
-        return np.array(value)
+    if isinstance(value, np.ndarray):
+        return _api.xp.array(value)
     if _api.is_device_array(value):
         return value
     if library(value) == "torch":
         return _api.xp.from_dlpack(value.detach())
-    if not isinstance(value, np.ndarray) and not hasattr(value, "__cuda_array_interface__"):
+    if not hasattr(value, "__cuda_array_interface__"):
         return _api.xp.from_dlpack(value)
     return _api.xp.asarray(value)
 

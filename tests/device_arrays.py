@@ -1,0 +1,201 @@
+"""A stand-in for CuPy, where there is no device: arrays that NumPy's functions accept and that leave only when asked.
+
+Its arrays keep to CuPy's rules, and where these are lax to stricter ones:
+
+* no silent way to NumPy: ``np.asarray`` raises, ``.get()`` copies and is counted;
+* no mixture: an operation with an array of the host raises, numbers are welcome;
+* reductions give arrays of no dimensions; ``float`` reads one.
+
+:func:`installed` puts it behind ``sksoft.kernels._cuda._api.xp``, in a process with numba's simulator: whole fits run
+as they would on a device.
+"""
+
+import types
+from contextlib import contextmanager
+
+import numpy as np
+
+TRANSFERRED = {"to_device": 0, "to_host": 0}
+
+# Functions of NumPy that CuPy lacks, or has in another meaning.
+ABSENT = {"vectorize", "piecewise", "apply_along_axis", "array2string", "savetxt", "save", "loadtxt", "isin_sorted"}
+
+
+class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
+    """An array that is not in the host's memory, as far as anybody can tell."""
+
+    __array_priority__ = 100
+
+    def __init__(self, memory):
+        self.memory = np.asarray(memory)
+
+    # what it is
+    shape = property(lambda self: self.memory.shape)
+    dtype = property(lambda self: self.memory.dtype)
+    ndim = property(lambda self: self.memory.ndim)
+    size = property(lambda self: self.memory.size)
+    nbytes = property(lambda self: self.memory.nbytes)
+    itemsize = property(lambda self: self.memory.itemsize)
+    strides = property(lambda self: self.memory.strides)
+    flags = property(lambda self: self.memory.flags)
+    ctypes = property(lambda self: self.memory.ctypes)
+    T = property(lambda self: DeviceArray(self.memory.T))
+
+    @property
+    def __cuda_array_interface__(self):
+        return {
+            "shape": self.shape,
+            "typestr": self.dtype.str,
+            "data": (self.memory.ctypes.data, False),
+            "strides": self.strides,
+            "version": 3,
+        }
+
+    def __repr__(self):
+        return f"DeviceArray({self.memory!r})"
+
+    def __len__(self):
+        return len(self.memory)
+
+    # ways to the host
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
+
+    def get(self):
+        TRANSFERRED["to_host"] += self.nbytes
+        return self.memory.copy()
+
+    def item(self):
+        return self.memory.item()
+
+    def tolist(self):
+        TRANSFERRED["to_host"] += self.nbytes
+        return self.memory.tolist()
+
+    def __float__(self):
+        return float(self.memory)
+
+    def __int__(self):
+        return int(self.memory)
+
+    def __index__(self):
+        return self.memory.__index__()
+
+    def __bool__(self):
+        return bool(self.memory)
+
+    # NumPy's functions
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        if method not in ("__call__", "reduce", "accumulate", "outer"):
+            raise TypeError(f"{ufunc.__name__}.{method} is not supported on a device.")
+        return _wrapped(getattr(ufunc, method)(*_memory_of(inputs), **_memory_of(kwargs)), kwargs.get("out"))
+
+    def __array_function__(self, function, kinds, args, kwargs):
+        if function.__name__ in ABSENT:
+            return NotImplemented
+        return _wrapped(function(*_memory_of(args), **_memory_of(kwargs)), kwargs.get("out"))
+
+    # elements
+    def __getitem__(self, key):
+        return DeviceArray(self.memory[_memory_of(key)])
+
+    def __setitem__(self, key, value):
+        self.memory[_memory_of(key)] = _memory_of(value)
+
+    def __iter__(self):
+        return (DeviceArray(part) for part in self.memory)
+
+    def __getattr__(self, name):
+        """Methods of NumPy's arrays, with device arrays for arrays."""
+        if name.startswith("__") or name in ("memory", "tofile", "dump", "byteswap"):
+            raise AttributeError(name)
+        method = getattr(self.memory, name)
+        if not callable(method):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: _wrapped(method(*_memory_of(args), **_memory_of(kwargs)), kwargs.get("out"))
+
+
+def _memory_of(value):
+    """What stands behind device arrays, within tuples, lists and dicts; an array of the host is an error."""
+    if isinstance(value, DeviceArray):
+        return value.memory
+    if isinstance(value, np.ndarray):
+        raise TypeError(f"Unsupported type {type(value)}: an array of the host, shape {value.shape}, on a device.")
+    if isinstance(value, tuple):
+        return tuple(map(_memory_of, value))
+    if isinstance(value, list):
+        return list(map(_memory_of, value))
+    if isinstance(value, dict):
+        return {key: _memory_of(part) for key, part in value.items()}
+    return value
+
+
+def _wrapped(result, out=None):
+    out = out[0] if isinstance(out, tuple) and len(out) == 1 else out
+    if isinstance(out, DeviceArray):
+        return out
+    if isinstance(result, tuple):
+        return tuple(map(_wrapped, result))
+    return DeviceArray(result) if isinstance(result, np.ndarray | np.generic) else result
+
+
+def _moving(function):
+    """A constructor that accepts arrays of the host, and moves them."""
+
+    def call(value, *args, **kwargs):
+        if isinstance(value, np.ndarray):
+            TRANSFERRED["to_device"] += value.nbytes
+            return DeviceArray(function(np.array(value), *args, **kwargs))
+        return _wrapped(function(_memory_of(value), *args, **kwargs))
+
+    return call
+
+
+class FakeCupy(types.ModuleType):
+    """``cupy``, from NumPy's functions."""
+
+    ndarray = DeviceArray
+    asarray = staticmethod(_moving(np.asarray))
+    array = staticmethod(_moving(np.array))
+    ascontiguousarray = staticmethod(_moving(np.ascontiguousarray))
+
+    @staticmethod
+    def asnumpy(value):
+        return value.get()
+
+    @staticmethod
+    def from_dlpack(value):
+        return value if isinstance(value, DeviceArray) else DeviceArray(np.from_dlpack(value))
+
+    def __getattr__(self, name):
+        if name in ABSENT:
+            raise AttributeError(name)
+        function = getattr(np, name)
+        if isinstance(function, type) or not callable(function):
+            return function
+        return lambda *args, **kwargs: _wrapped(function(*_memory_of(args), **_memory_of(kwargs)), kwargs.get("out"))
+
+
+cupy = FakeCupy("cupy")
+
+
+@contextmanager
+def installed():
+    """Device arrays behind ``xp``, and kernels of the simulator on what stands behind them."""
+    from sksoft.kernels._cuda import _api
+
+    library, launch = _api._array_library, _api.launch
+
+    def launch_on_memory(kernel, blocks, threads, arguments, shared_bytes=0):
+        for argument in arguments:
+            if isinstance(argument, np.ndarray):
+                raise TypeError("A kernel was given an array of the host.")
+        arguments = [a.memory if isinstance(a, DeviceArray) else a for a in arguments]
+        launch(kernel, blocks, threads, arguments, shared_bytes)
+
+    _api._array_library, _api.launch = lambda: cupy, launch_on_memory
+    TRANSFERRED.update(to_device=0, to_host=0)
+    try:
+        yield cupy
+    finally:
+        _api._array_library, _api.launch = library, launch
