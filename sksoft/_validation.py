@@ -9,7 +9,12 @@ from sklearn.base import _fit_context as fit_context
 from sklearn.utils import _safe_indexing as take_rows
 from sklearn.utils._param_validation import HasMethods, Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import _check_method_params as check_method_params
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_n_features, _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import validate_data as _validate_host_data
+
+from sksoft._config import get_config
+from sksoft.kernels import placement
+from sksoft.kernels.capability import capability
 
 __all__ = [
     "HasMethods",
@@ -23,6 +28,60 @@ __all__ = [
     "take_rows",
     "validate_data",
 ]
+
+
+def validate_data(estimator, X="no_validation", *args, device: bool = False, **options):
+    """scikit-learn's ``validate_data``, that knows where data live.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X, *args, **options
+        As scikit-learn's. Of an X on a device, `dtype` and `reset` count.
+    device : bool, default=False
+        Whether the estimator computes on a device: then an X that is there stays there, and one of the host is moved
+        there where the user forces ``backend='cuda'``. Without, an X on a device is an error.
+
+    Raises
+    ------
+    TypeError
+        If X is on a device and the estimator computes on the host.
+    ValueError
+        If X is not what is asked for.
+    """
+    name = type(estimator).__name__
+    if placement.on_device(X):
+        if not device:
+            raise TypeError(
+                f"{name} computes on the host, and X is on a CUDA device: move it, with cupy.asnumpy(X) or X.cpu()."
+            )
+        return _validate_device_rows(estimator, placement.to_device(X), **options)
+    checked = _validate_host_data(estimator, X, *args, **options)
+    if device and isinstance(checked, np.ndarray) and get_config()["backend"] == "cuda":
+        capability().require(name)
+        return placement.to_device(checked)
+    return checked
+
+
+def _validate_device_rows(estimator, X, *, dtype=np.float64, reset: bool = True, **_):
+    """Rows of finite numbers in C order, of a dtype that is accepted."""
+    name = type(estimator).__name__
+    if X.ndim != 2:
+        raise ValueError(f"Expected 2D array, got {X.ndim}D array instead: X of {name} must have rows and columns.")
+    if 0 in X.shape:
+        raise ValueError(
+            f"Found array with shape {X.shape} while a minimum of 1 row and 1 column is required by {name}."
+        )
+    accepted = [np.dtype(kind) for kind in (dtype if isinstance(dtype, tuple | list) else [dtype]) if kind is not None]
+    if X.dtype.kind not in "fiub":
+        raise ValueError(f"X of {name} must hold numbers. Got dtype {X.dtype} instead.")
+    if X.dtype not in accepted:
+        X = X.astype(accepted[0] if accepted else np.float64)
+    _check_n_features(estimator, X, reset=reset)
+    if not bool(np.isfinite(X).all()):
+        what = "NaN" if bool(np.isnan(X).any()) else "infinity"
+        raise ValueError(f"Input X contains {what}.\n{name} takes finite numbers only.")
+    return placement.namespace(X).ascontiguousarray(X)
 
 
 def check_sample_weight(sample_weight, X, dtype=np.float64):

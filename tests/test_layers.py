@@ -24,7 +24,7 @@ ALLOWED = {
     "_versions": {"kernels"},
     "kernels": set(),
     "solvers": set(),
-    "_validation": set(),
+    "_validation": {"kernels"},
     "_config": set(),
 }
 FOUNDATIONS = {"_config", "_validation"}

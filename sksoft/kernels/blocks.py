@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from sksoft._config import effective_n_threads
+from sksoft.kernels import placement
 
 BLOCK_BYTES = 4 << 20
 
@@ -97,11 +98,14 @@ def fold_blocks(work: Callable[[Block], Result], blocks: list[Block], add: Calla
     map_blocks(work_and_add, list(range(len(blocks))))
 
 
-def scratch(name: str, shape: tuple[int, int], dtype=np.float64, order="C") -> np.ndarray:
+def scratch(name: str, shape: tuple[int, int], dtype=np.float64, order="C", like=None) -> np.ndarray:
     """A buffer of this thread, not cleared, for one block's work: a fresh one would cost page faults.
 
-    It is valid until the thread asks for the same name again, so it must not leave the block.
+    It is valid until the thread asks for the same name again, so it must not leave the block. Where `like` is an array
+    on a device so is the buffer: a fresh one, which costs nothing there, for the device's library keeps a pool.
     """
+    if placement.on_device(like):
+        return placement.namespace(like).empty(shape, dtype)
     buffers = _scratch.__dict__
     bytes_needed = shape[0] * shape[1] * np.dtype(dtype).itemsize
     if name not in buffers or buffers[name].size < bytes_needed:

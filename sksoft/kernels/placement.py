@@ -32,6 +32,20 @@ def library(value) -> str:
     return type(value).__module__.partition(".")[0].removesuffix("_cuda")
 
 
+def namespace(value):
+    """The functions for arrays that live where `value` does: NumPy, or CuPy under the same names."""
+    if not on_device(value):
+        return np
+    from sksoft.kernels._cuda import _api
+
+    return _api.xp
+
+
+def where(like, array):
+    """An array of the host, or of the device library, moved to where `like` lives; itself if it is there."""
+    return to_device(array) if on_device(like) else to_host(array)
+
+
 def to_device(value):
     """`value` as an array of the device library: without a copy if it is on the device already, else moved."""
     from sksoft.kernels._cuda import _api
@@ -58,6 +72,18 @@ def to_host(value) -> np.ndarray:
     if hasattr(value, "get"):
         return value.get()
     return to_host(to_device(value))
+
+
+def fetched(value):
+    """`value`, on the host if it is an array of a device: for arguments that may be anything."""
+    return to_host(value) if on_device(value) else value
+
+
+def labels_beside(classes: np.ndarray, codes, like):
+    """``classes[codes]`` as an array of the kind of `like`; NumPy's where labels are no numbers."""
+    if not on_device(like) or classes.dtype.kind not in "biuf":
+        return classes[to_host(codes)]
+    return beside(to_device(classes)[codes], like)
 
 
 def beside(array, like):

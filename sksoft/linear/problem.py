@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from sksoft.kernels import placement
 from sksoft.linear import row_space
 from sksoft.linear.continuation import along_alpha
 from sksoft.objective.batches import InMemory
 from sksoft.objective.design import DENSE_SHARE, Dense, Sparse
+from sksoft.objective.device_design import DeviceDense
 from sksoft.objective.links import LINKS, Entmax, Link, Softmax
 from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.objective import KEEP_BYTES, Objective
@@ -57,7 +59,7 @@ class Problem:
 
     Attributes
     ----------
-    X : ndarray (n, p) or CSR array
+    X : ndarray (n, p), device array or CSR array
     target : Target of n rows
     weights : ndarray (n,)
     link : Link
@@ -100,8 +102,10 @@ class Problem:
         return Linear(self.X.shape[1], self.target.n_classes, self.fit_intercept)
 
     @cached_property
-    def design(self) -> Dense | Sparse:
+    def design(self) -> Dense | Sparse | DeviceDense:
         """The columns that are multiplied, with a float32 copy where the memory allows."""
+        if placement.on_device(self.X):
+            return DeviceDense.standardised(self.X, self.weights, intercept=self.fit_intercept)
         if sparse.issparse(self.X):
             return Sparse(self.X, memory=self._budget)
         return Dense.standardised(self.X, self.weights, intercept=self.fit_intercept, memory=self._budget)

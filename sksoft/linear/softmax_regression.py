@@ -13,7 +13,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metaestimators import available_if
 
 from sksoft._validation import Interval, StrOptions, check_is_fitted, fit_context, validate_data
-from sksoft.kernels import rowwise
+from sksoft.kernels import placement, rowwise
 from sksoft.kernels.blocks import serial_blas
 from sksoft.linear import online
 from sksoft.linear.annealing import TEMPERATURE_CONSTRAINTS, fixed_temperature
@@ -485,9 +485,12 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _problem(self, X, y, sample_weight, offset) -> Problem:
         """The problem of rows that weigh anything; sets ``classes_``."""
-        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), order="C")
+        # descent along coordinates, which kinks need, works on the host
+        device = not needs_proximal(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), order="C", device=device)
+        y, sample_weight, offset = (placement.fetched(array) for array in (y, sample_weight, offset))
         values = X.data if sparse.issparse(X) else X
-        largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
+        largest = max(float(values.max()), -float(values.min())) if values.size else 0.0
         if largest > LARGEST:
             raise ValueError(
                 f"X must hold values up to {LARGEST:g}, whose squares are finite. Got {largest:g} instead."
@@ -511,7 +514,7 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             prior = _factors("prior_logits", self.prior_logits, K, least=-np.inf)
             offset = np.broadcast_to(prior, (X.shape[0], K)) if offset is None else offset + prior
         if not targets.kept.all():
-            X = X[targets.kept]
+            X = X[placement.where(X, targets.kept)]
             offset = None if offset is None else offset[targets.kept]
         return Problem(
             X=laid_out(X, self.working_memory),
@@ -557,7 +560,8 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 previous["classes_"],
                 self.classes_,
                 shares=np.maximum(problem.objective.batches.class_shares(), np.finfo(float).tiny),
-                centre=(problem.X.T @ problem.weights) / problem.weights.sum(),
+                centre=placement.to_host(problem.X.T @ placement.where(problem.X, problem.weights))
+                / problem.weights.sum(),
                 features=previous.get("feature_names_in_"),
                 new_features=getattr(self, "feature_names_in_", None),
             )
@@ -610,16 +614,22 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         scores : ndarray of shape (n, K), or (n,) for two classes: the score of ``classes_[1]``
         """
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
-        scores = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
-        offset = _checked_offset(offset, (X.shape[0], len(self.classes_)))
+        return placement.beside(self._scores(X, offset), X)
+
+    def _scores(self, X, offset):
+        """The scores, where X is computed on."""
+        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False, device=True)
+        coef, intercept = (placement.where(X, part) for part in (self.coef_, self.intercept_))
+        scores = safe_sparse_dot(X, coef.T, dense_output=True) + intercept
+        offset = _checked_offset(placement.fetched(offset), (X.shape[0], len(self.classes_)))
+        offset = None if offset is None else placement.where(X, offset)
         if len(self.classes_) > 2:
             return scores if offset is None else scores + offset
         return scores[:, 0] if offset is None else scores[:, 0] + (offset[:, 1] - offset[:, 0])
 
     def _class_scores(self, X, offset) -> np.ndarray:
-        scores = self.decision_function(X, offset)
-        return scores if scores.ndim == 2 else np.column_stack([np.zeros(len(scores)), scores])
+        scores = self._scores(X, offset)
+        return scores if scores.ndim == 2 else np.stack([np.zeros_like(scores), scores], axis=1)
 
     def predict_proba(self, X, offset=None):
         """Probability of each class.
@@ -637,9 +647,9 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         scores = self._class_scores(X, offset)
         if isinstance(link_named(self.link), Softmax):
-            return rowwise.softmax_rows(scores, temperature=self.temperature_, out=scores)
+            return placement.beside(rowwise.softmax_rows(scores, temperature=self.temperature_, out=scores), X)
         scores /= self.temperature_
-        return link_named(self.link).predict(scores, out=scores)
+        return placement.beside(link_named(self.link).predict(scores, out=scores), X)
 
     def predict_log_proba(self, X, offset=None):
         """Logarithm of the probability of each class; with softmax computed from the scores, so finite where it can be.
@@ -657,7 +667,7 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         if isinstance(link_named(self.link), Softmax):
             scores = self._class_scores(X, offset)
-            return rowwise.log_softmax_rows(scores, temperature=self.temperature_, out=scores)
+            return placement.beside(rowwise.log_softmax_rows(scores, temperature=self.temperature_, out=scores), X)
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X, offset))
 
@@ -674,9 +684,9 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,), of the type of ``classes_``
         """
-        scores = self.decision_function(X, offset)
+        scores = self._scores(X, offset)
         codes = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)
-        return self.classes_[codes]
+        return placement.labels_beside(self.classes_, codes, X)
 
     def score(self, X, y, sample_weight=None):
         """Accuracy on labels.

@@ -122,7 +122,7 @@ class Curvature:
                     rows = block.design.rows(block.rows, dtype)
                     return (softmax_hessian_sweep(rows, tiled, proba, weights, prepared[0]),)
                 X = block.X(dtype)
-                u = scores.tangent(prepared, X, scratch("tangent", proba.shape, dtype, block.design.score_order))
+                u = scores.tangent(prepared, X, scratch("tangent", proba.shape, dtype, block.design.score_order, X))
                 return scores.adjoint(jvp(proba, u, weights=weights, out=u), X)
 
         return self.batches.map_reduce(partial)

@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
+from sksoft.kernels import placement
 from sksoft.kernels.blocks import BLOCK_BYTES, map_blocks, row_blocks, scratch
 from sksoft.kernels.columns import csr_times_dense
 from sksoft.kernels.sweeps import tiles_of
@@ -138,6 +139,8 @@ def times(X, matrix: np.ndarray, out: np.ndarray) -> np.ndarray:
     elif is_sparse(X):
         rows = X.rows if isinstance(X, SparseTwin) else X
         csr_times_dense(rows.data, rows.indices, rows.indptr, matrix.T, out=out)
+    elif placement.on_device(X):
+        out[...] = X @ matrix.T
     else:
         np.matmul(X, matrix.T, out=out)
     return out

@@ -181,7 +181,7 @@ def class_moments(objective) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     def partial(block):
         weighted = block.target.weighted(block.weights)
-        mean_target = np.asarray(weighted.sum(axis=0))
+        mean_target = weighted.sum(axis=0)
         if is_sparse(block.design):
             X = block.design.rows(block.rows)
             return X.T @ block.weights, mean_target, _targets_by_features(weighted, X)

@@ -31,7 +31,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from scipy.special import expit, hyp2f1, xlog1py, xlogy
 
-from sksoft.kernels import projections, rowwise
+from sksoft.kernels import placement, projections, rowwise
 
 
 class Link(Protocol):
@@ -137,14 +137,15 @@ class Entmax:
 
         where every term is positive: nothing cancels in rows that are nearly right, whose loss is of order ε².
         """
-        own, beta = (np.arange(len(codes)), codes), self.alpha - 1.0
+        arange, beta = placement.namespace(codes).arange, self.alpha - 1.0
+        own = arange(len(codes)), codes
         # (α − 1)(max s − θ), and then (α − 1)(sₖ − θ)
         height = proba.max(axis=1).astype(np.float64) ** beta
         powers = beta * (scores - scores.max(axis=1, keepdims=True)) + height[:, None]
         below = np.maximum(-powers[own], 0.0) / beta
         powers[own] = 0.0
         np.maximum(powers, 0.0, out=powers)
-        others = np.where(np.arange(proba.shape[1]) == codes[:, None], 0.0, proba)
+        others = np.where(arange(proba.shape[1]) == codes[:, None], 0.0, proba)
         missing = others.sum(axis=1, dtype=np.float64)
         wrong = np.einsum("ij,ij->i", others, powers) / self.alpha
         return wrong + self._missing_loss(missing, proba[own].astype(np.float64)) + below

@@ -60,7 +60,7 @@ class FenchelYoung:
     @rowwise.quietly
     def _compose(self, scores, target: Target, weights, residual, proba) -> float:
         """The loss by its definition, from what any link and any target offer."""
-        seen = scratch("scores of the loss", scores.shape, scores.dtype)
+        seen = scratch("scores of the loss", scores.shape, scores.dtype, like=scores)
         # a distribution on the simplex is that of its scores less any number: less the largest, nothing cancels
         np.subtract(scores, scores.max(axis=1, keepdims=True) if self.link.on_simplex else 0.0, out=seen)
         predicted = self.link.predict(scores, out=residual)

@@ -14,13 +14,14 @@ from functools import cached_property
 
 import numpy as np
 
-from sksoft.kernels import splitmix
+from sksoft.kernels import placement, splitmix
 from sksoft.kernels.blocks import scratch
 from sksoft.kernels.registry import AUTO_SIZE, backend_for
 from sksoft.objective import duality, preconditioning
 from sksoft.objective.batches import Block, InMemory
 from sksoft.objective.curvature import Curvature
 from sksoft.objective.design import Sparse
+from sksoft.objective.device_design import DeviceDense
 from sksoft.objective.elastic_duality import elastic_gap
 from sksoft.objective.feature_columns import DenseColumns, SparseColumns
 from sksoft.objective.losses import FenchelYoung
@@ -80,7 +81,8 @@ class Objective:
         self.rough = (worthwhile and not toy) if rough is None else rough
         # One decision for the whole fit, by its whole size: the blocks alone are too small to judge.
         compiled = n_scores >= FEW_SCORES and (self.rough or isinstance(scores, Diagonal))
-        self.backend = backend_for(0 if toy else AUTO_SIZE if compiled else n_scores)
+        size = 0 if toy else AUTO_SIZE if compiled else n_scores
+        self.backend = backend_for(size, data=batches.design.X)
         self.product_dtype = np.dtype(np.float32 if self.rough else np.float64)
         self.keep_bytes = KEEP_BYTES if keep_bytes is None else keep_bytes
         self._kept_for: Point | None = None
@@ -115,7 +117,7 @@ class Objective:
                     residual[...] = z
                 kept = None if proba is None else proba[block.rows]
                 direct = kept is None or kept.dtype == residual.dtype
-                computed = kept if direct else scratch("proba", z.shape, residual.dtype, design.score_order)
+                computed = kept if direct else scratch("proba", z.shape, residual.dtype, design.score_order, z)
                 value = self.loss.evaluate(residual, block.target, block.weights, residual=residual, proba=computed)
                 if kept is not None and not direct:
                     kept[...] = computed
@@ -128,7 +130,7 @@ class Objective:
     def block_scores(self, prepared, block: Block, X) -> np.ndarray:
         """The scores of a block's rows X, offsets included, in a buffer of this thread."""
         shape = len(block.weights), self._shape[1]
-        buffer = scratch("scores", shape, X.dtype, self.batches.design.score_order)
+        buffer = scratch("scores", shape, X.dtype, self.batches.design.score_order, X)
         z = self.scores.scores(prepared, X, buffer)
         if block.offset is not None:
             z += block.offset
@@ -180,7 +182,7 @@ class Objective:
 
         def partial(block: Block):
             z = self.block_scores(prepared, block, block.X())
-            own = np.arange(len(z)), target.codes[block.rows]
+            own = placement.namespace(z).arange(len(z)), target.codes[block.rows]
             true_scores = z[own]
             z[own] = -np.inf
             return (int((true_scores > z.max(axis=1)).sum()),)
@@ -192,7 +194,8 @@ class Objective:
         """Buffer (n, K) of the distributions at the point evaluated last, or None where it would be too large."""
         if self.product_dtype.itemsize * self._shape[0] * self._shape[1] > self.keep_bytes:
             return None
-        return np.empty(self._shape, self.product_dtype, order=self.batches.design.score_order)
+        design = self.batches.design
+        return placement.namespace(design.X).empty(self._shape, self.product_dtype, order=design.score_order)
 
     @cached_property
     def columns(self) -> SparseColumns | DenseColumns:
@@ -200,6 +203,8 @@ class Objective:
         design = self.batches.design
         if isinstance(design, Sparse):
             return SparseColumns(design, ones=self.scores.fit_intercept)
+        if isinstance(design, DeviceDense):
+            raise TypeError("Descent along coordinates works on the host, and X is on a CUDA device.")
         return DenseColumns(design)
 
     @cached_property

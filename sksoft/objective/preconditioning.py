@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from scipy import sparse
 
-from sksoft.kernels import splitmix
+from sksoft.kernels import placement, splitmix
 from sksoft.objective import preconditioners
 from sksoft.objective.preconditioners import Sample
 from sksoft.objective.scores import Diagonal
@@ -138,7 +138,7 @@ def _diagonal(curvature):
     squares = np.empty(scores.n_columns)
     squares[: scores.n_features] = _squares(curvature.batches, spread)[: scores.n_features]
     if scores.fit_intercept:
-        squares[-1] = spread.sum()
+        squares[-1] = float(spread.sum())
     return preconditioners.diagonal(squares, objective.penalty.strength.reshape(-1, len(squares)), JACOBI_SHARE)
 
 
@@ -185,7 +185,8 @@ def _full(wanted: int, curvature):
     if curvature.spread is None or wanted >= n:
         chances = np.full(n, wanted / n)
     else:
-        mixed = (1.0 - UNIFORM_SHARE) * curvature.spread / curvature.spread.sum() + UNIFORM_SHARE / n
+        spread = placement.to_host(curvature.spread)
+        mixed = (1.0 - UNIFORM_SHARE) * spread / spread.sum() + UNIFORM_SHARE / n
         chances = wanted * mixed
     return preconditioners.full(_drawn(curvature, chances), _penalty(curvature.objective))
 
@@ -195,26 +196,31 @@ def _penalty(objective) -> np.ndarray:
 
 
 def _drawn(curvature, chances: np.ndarray) -> Sample:
-    """Rows drawn with these chances (1 and above: surely), each weighing for those it stands for."""
+    """Rows drawn with these chances (1 and above: surely), each weighing for those it stands for; on the host."""
     batches, dtype = curvature.batches, curvature.dtype
     chosen: slice | np.ndarray = slice(None)
     diagonal = None
+    weights = placement.to_host(batches.weights)
     if chances.min() >= 1.0:
-        weights = batches.weights
         X = _all_rows(batches, dtype)
     else:
         uniform = splitmix.mix(np.arange(1, len(chances) + 1, dtype=np.uint64)).astype(np.float64) * 2.0**-64
         chosen = uniform < chances
-        weights = batches.weights[chosen] / np.minimum(chances[chosen], 1.0)
+        weights = weights[chosen] / np.minimum(chances[chosen], 1.0)
         X = batches.design.chosen(chosen, dtype).X
         diagonal = curvature.diagonal()
+    X = placement.to_host(X)
+
+    def fetched(rows) -> np.ndarray:
+        return placement.to_host(rows if isinstance(chosen, slice) else rows[placement.where(rows, chosen)])
+
     if curvature.proba is not None:
-        return Sample(X, curvature.proba[chosen], weights, diagonal)
+        return Sample(X, fetched(curvature.proba), weights, diagonal)
     objective = curvature.objective
-    prepared = objective.scores.prepare(curvature.point.w, batches.design, dtype)
+    prepared = objective.scores.prepare(curvature.point.w, X, dtype)
     z = objective.scores.scores(prepared, X, np.empty((len(X), batches.n_classes), dtype))
     if batches.offset is not None:
-        z += batches.offset[chosen]
+        z += fetched(batches.offset)
     proba, scale = objective.loss.link.tilted(objective.loss.link.predict(z, out=z))
     return Sample(X, proba, weights if scale is None else weights * scale, diagonal)
 

@@ -41,7 +41,7 @@ def saturation(objective: Objective, w: np.ndarray, threshold: float) -> float:
     def partial(block):
         with objective.backend():
             z = objective.block_scores(prepared, block, block.X())
-            objective.loss.evaluate(z, block.target, np.ones(len(z)), residual=z)
+            objective.loss.evaluate(z, block.target, np.ones_like(block.weights), residual=z)
         return (float(block.weights @ (np.einsum("ij,ij->i", z, z) < threshold**2)),)
 
     return objective.batches.map_reduce(partial)[0] / float(objective.batches.weights.sum())

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sksoft.kernels import placement
 from sksoft.kernels.sweeps import diagonal_adjoint
 from sksoft.objective.design import is_sparse, times, transposed_times
 
@@ -95,7 +96,7 @@ class Linear:
         """W as ``scores`` multiplies it, and b where it is added: once for all blocks of a sweep."""
         matrix = w.reshape(self.n_rows, self.n_columns)
         if not is_sparse(design):
-            return matrix.astype(dtype, copy=False), None
+            return placement.where(getattr(design, "X", design), matrix.astype(dtype, copy=False)), None
         by_feature = np.ascontiguousarray(matrix[:, : self.n_features].T, dtype=dtype)
         return by_feature.T, matrix[:, self.n_features].astype(dtype) if self.fit_intercept else None
 
@@ -153,7 +154,7 @@ class Diagonal:
 
     def prepare(self, w, design, dtype) -> np.ndarray:
         """v and b, each contiguous."""
-        return w.reshape(self.n_classes, 2).T.astype(dtype, order="C")
+        return placement.where(getattr(design, "X", design), w.reshape(self.n_classes, 2).T.astype(dtype, order="C"))
 
     def scores(self, prepared, X, out) -> np.ndarray:
         factors, shifts = prepared

@@ -18,6 +18,7 @@ from typing import Protocol
 import numpy as np
 from scipy import sparse
 
+from sksoft.kernels import placement
 from sksoft.kernels.blocks import scratch
 from sksoft.objective.links import Link
 
@@ -32,6 +33,10 @@ class Target(Protocol):
 
     def rows(self, rows) -> "Target":
         """The targets of the rows that a slice or a mask selects."""
+        ...
+
+    def moved_to(self, like) -> "Target":
+        """The same where the array `like` lives; what has few entries there becomes dense."""
         ...
 
     def inner(self, scores: np.ndarray) -> np.ndarray:
@@ -72,6 +77,10 @@ class Labels:
         """The targets of some rows."""
         return Labels(self.codes[rows], self.n_classes)
 
+    def moved_to(self, like) -> "Labels":
+        """The same where the array `like` lives."""
+        return Labels(placement.where(like, self.codes), self.n_classes)
+
     def inner(self, scores: np.ndarray) -> np.ndarray:
         """⟨tᵢ, sᵢ⟩ of each row."""
         return scores[_own(self.codes)]
@@ -84,8 +93,12 @@ class Labels:
             proba[_own(self.codes)] -= 1.0
 
     def weighted(self, weights: np.ndarray):
-        """The matrix of rows weightᵢ tᵢ, (n, K), sparse."""
+        """The matrix of rows weightᵢ tᵢ, (n, K), sparse; dense on a device."""
         n = len(self.codes)
+        if placement.on_device(self.codes):
+            matrix = placement.namespace(weights).zeros((n, self.n_classes), weights.dtype)
+            matrix[_own(self.codes)] = weights
+            return matrix
         return sparse.csr_array((weights, self.codes, np.arange(n + 1)), shape=(n, self.n_classes))
 
     def shares(self, weights: np.ndarray) -> np.ndarray:
@@ -120,6 +133,10 @@ class SmoothedLabels:
     def rows(self, rows) -> "SmoothedLabels":
         """The targets of some rows."""
         return SmoothedLabels(self.codes[rows], self.n_classes, self.smoothing)
+
+    def moved_to(self, like) -> "SmoothedLabels":
+        """The same where the array `like` lives."""
+        return SmoothedLabels(placement.where(like, self.codes), self.n_classes, self.smoothing)
 
     def inner(self, scores: np.ndarray) -> np.ndarray:
         """⟨tᵢ, sᵢ⟩ of each row."""
@@ -172,6 +189,10 @@ class SoftLabels:
         """The targets of some rows."""
         return SoftLabels(self.proba[rows])
 
+    def moved_to(self, like) -> "SoftLabels":
+        """The same where the array `like` lives."""
+        return SoftLabels(placement.where(like, self.proba))
+
     def inner(self, scores: np.ndarray) -> np.ndarray:
         """⟨tᵢ, sᵢ⟩ of each row."""
         return _inner(self.proba, scores)
@@ -223,6 +244,10 @@ class SparseSoftLabels:
         """The targets of some rows."""
         return SparseSoftLabels(self.matrix[rows], self.smoothing)
 
+    def moved_to(self, like) -> SoftLabels:
+        """Dense, where the array `like` lives: O(n K)."""
+        return SoftLabels(placement.where(like, self.dense().copy()))
+
     def dense(self) -> np.ndarray:
         """tᵢ, (n, K), float64: meant for a block of rows, in a buffer of this thread that the next block overwrites."""
         out = self.matrix.toarray(out=scratch("targets", self.matrix.shape))
@@ -263,7 +288,7 @@ class SparseSoftLabels:
 
 
 def _own(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.arange(len(codes)), codes
+    return placement.namespace(codes).arange(len(codes)), codes
 
 
 def _balance(differences: np.ndarray, codes: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Rows of one array in memory, dense or CSR, cut into blocks by their design."""
+"""Rows of one array in memory, dense or CSR, of the host or a device, cut into blocks by their design."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,8 +7,10 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
+from sksoft.kernels import placement
 from sksoft.kernels.blocks import fold_blocks
 from sksoft.objective.design import Dense, Sparse
+from sksoft.objective.device_design import DeviceDense
 from sksoft.objective.targets import Target
 
 
@@ -19,14 +21,14 @@ class Block:
     Attributes
     ----------
     rows : slice of the whole
-    design : Dense or Sparse, of the whole
+    design : Dense, Sparse or DeviceDense, of the whole
     target : Target of n rows
     weights : ndarray (n,), float64, each row's share sᵢ / Σ s of the mean
     offset : ndarray (n, K) or None, known scores to add
     """
 
     rows: slice
-    design: Dense | Sparse
+    design: Dense | Sparse | DeviceDense
     target: Target
     weights: np.ndarray
     offset: np.ndarray | None = None
@@ -37,11 +39,11 @@ class Block:
 
 
 class InMemory:
-    """All rows in memory.
+    """All rows in memory; on a device where X is there: targets, weights and offsets are moved beside it.
 
     Parameters
     ----------
-    X : Dense, Sparse, ndarray or CSR array of shape (n, p)
+    X : Dense, Sparse, DeviceDense, ndarray, device array or CSR array of shape (n, p)
         An array is a design as it stands.
     target : Target of n rows
     sample_weight : ndarray of shape (n,), float64, non-negative, not all zero
@@ -50,11 +52,12 @@ class InMemory:
     """
 
     def __init__(self, X, target: Target, sample_weight: np.ndarray, offset: np.ndarray | None = None):
-        self.design = X if isinstance(X, Dense | Sparse) else Sparse(X) if sparse.issparse(X) else Dense(X)
-        self.target = target
+        self.design = _design_of(X)
+        there = self.design.X
+        self.target = target.moved_to(there) if placement.on_device(there) else target
         self.total_weight = float(sample_weight.sum())
-        self.weights = sample_weight / self.total_weight
-        self.offset = offset
+        self.weights = placement.where(there, sample_weight / self.total_weight)
+        self.offset = None if offset is None else placement.where(there, offset)
 
     @property
     def n_samples(self) -> int:
@@ -66,10 +69,11 @@ class InMemory:
 
     def class_shares(self) -> np.ndarray:
         """Weighted mean of the targets, (K,): each class's share."""
-        return self.target.shares(self.weights)
+        return placement.to_host(self.target.shares(self.weights))
 
     def chosen(self, mask: np.ndarray, dtype=np.float32) -> "InMemory":
         """Some of the rows, copied, with the weights they had: their sum is the share of the weight that was chosen."""
+        mask = placement.where(self.design.X, mask)
         offset = None if self.offset is None else self.offset[mask]
         some = InMemory(self.design.chosen(mask, dtype), self.target.rows(mask), self.weights[mask], offset)
         some.weights = self.weights[mask]
@@ -98,10 +102,11 @@ class InMemory:
     def map_reduce(self, partial: Callable[[Block], tuple]) -> tuple:
         """Add up ``partial(block)`` over all blocks, entry by entry, in block order, in fresh arrays.
 
-        Of several blocks in float64; of one as they are, for a copy may be as large as all data.
+        Of several blocks in float64; of one as they are, for a copy may be as large as all data. Sums of a device are
+        brought to the host.
         """
         if len(self.blocks) == 1:
-            return tuple(partial(self.blocks[0]))
+            return tuple(map(_at_home, partial(self.blocks[0])))
         totals: list = []
 
         def add(parts):
@@ -116,7 +121,19 @@ class InMemory:
                 add(partial(block))
         else:
             fold_blocks(partial, self.blocks, add)
-        return tuple(totals)
+        return tuple(map(_at_home, totals))
+
+
+def _design_of(X) -> Dense | Sparse | DeviceDense:
+    if isinstance(X, Dense | Sparse | DeviceDense):
+        return X
+    if sparse.issparse(X):
+        return Sparse(X)
+    return DeviceDense(X) if placement.on_device(X) else Dense(X)
+
+
+def _at_home(part):
+    return placement.to_host(part) if placement.on_device(part) else part
 
 
 def _double(part):
