@@ -23,7 +23,6 @@ ABSENT = {
     *("insert", "isnat", "matvec", "nanpercentile", "nanquantile", "nested_iters", "spacing", "unstack", "vecdot"),
     "vecmat",
 }
-)
 
 
 class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
