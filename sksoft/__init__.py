@@ -52,6 +52,7 @@ _HOMES = {
     "SoftmaxFixationModel": "attention",
     "ActiveLearningLoop": "active",
     "UncertaintySampler": "active",
+    "CudaFallbackWarning": "kernels.capability",
     "show_versions": "_versions",
 }
 _SUBPACKAGES = (
@@ -140,4 +141,5 @@ if TYPE_CHECKING:
         sparsemax,
     )
     from sksoft.hierarchical import HierarchicalSoftmaxClassifier
+    from sksoft.kernels.capability import CudaFallbackWarning
     from sksoft.linear import SigmoidClassifier, SoftmaxRegression, SoftmaxRegressionCV

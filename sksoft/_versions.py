@@ -13,6 +13,7 @@ def versions() -> dict[str, str]:
     """Versions and settings by name, in the order in which they are shown."""
     from sksoft import __version__
     from sksoft.kernels._numba._jit import cache_folder
+    from sksoft.kernels.capability import capability, driver
 
     found = {"sksoft": __version__, "python": platform.python_version(), "platform": platform.platform()}
     for package in REQUIRED + OPTIONAL:
@@ -22,12 +23,17 @@ def versions() -> dict[str, str]:
             found[package] = "not installed"
     found["threads"] = str(effective_n_threads())
     found["backend"] = get_config()["backend"]
+    found["cuda driver"] = driver() or "none found"
+    found["cuda"] = f"{'usable' if capability().usable else 'not usable'}: {capability().reason}"
     found["kernel cache"] = cache_folder() or "none writable: kernels compile once per process"
     return found
 
 
 def show_versions() -> None:
-    """Print the versions of sksoft, Python and the packages it uses, the threads, the backend and the kernel cache.
+    """Print what a bug report needs to say about the machine.
+
+    The versions of sksoft, Python and the packages it uses, the threads, the backend, whether a CUDA device is usable
+    and why not, and the kernel cache. Where numba-cuda, CuPy and a driver are installed, one kernel is compiled.
 
     Examples
     --------

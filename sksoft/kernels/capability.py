@@ -1,18 +1,28 @@
 """Whether this machine can compute on a CUDA device: found out once, by compiling and running a kernel.
 
-What may be missing, in the order in which it is looked for: numba-cuda and CuPy, a NumPy that numba-cuda can compile
-beside, a driver, a driver that is new enough, a device, memory on it.
+What may be missing, in the order in which it is looked for: numba-cuda, a NumPy that it can compile beside, CuPy, a
+driver, a driver that is new enough, a device, memory on it.
 """
 
+import ctypes
+import os
+import re
+import sys
 import warnings
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import numpy as np
 
 EXTRAS = "pip install 'sksoft[cuda12]' or 'sksoft[cuda13]'"
 # numba-cuda 0.30 compiles with names that NumPy 2.5 no longer has.
 LAST_NUMPY = (2, 4)
+DRIVERS = "CUDA 12 needs driver 525 or newer, CUDA 13 driver 580"
+DRIVER_LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+# Where the driver of Linux says which one it is.
+KERNEL_MODULE = Path("/proc/driver/nvidia/version")
 
 _warned: set[str] = set()
 
@@ -42,25 +52,59 @@ class Capability:
 
 
 class CudaFallbackWarning(UserWarning):
-    """Data on a device were computed on by the CPU, for the reason given; said once for each reason."""
+    """Data on a device were computed on by the CPU, for the reason given; said once for each reason.
+
+    Examples
+    --------
+    >>> import sksoft, warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", sksoft.CudaFallbackWarning)  # rather fail than wait for the CPU
+    """
 
 
 @cache
 def capability() -> Capability:
     """Compile and run one kernel, the first time; remembered."""
-    unfit = _unfit_numpy()
+    unfit = _unfit_packages()
     if unfit:
-        return Capability(False, unfit)
+        return unfit
     try:
-        from sksoft.kernels._cuda import probe
-    except ImportError as error:
-        return Capability(False, f"{error}: {EXTRAS}.", missing_package=True)
-    try:
+        from sksoft.kernels._cuda import _api, probe
+
+        _api.xp.ndarray  # noqa: B018, imports CuPy
+        if not _api.SIMULATED and driver() is None:
+            return Capability(False, f"no NVIDIA driver was found ({DRIVER_LIBRARY}); {DRIVERS}.")
         return Capability(True, probe.run())
     except ImportError as error:
-        return Capability(False, str(error), missing_package=True)
+        said = _one_line(error)
+        return Capability(False, said if EXTRAS in said else f"{said}: {EXTRAS}.", missing_package=True)
     except Exception as error:  # whatever a driver, a compiler or a device says is the reason
-        return Capability(False, f"{type(error).__name__}: {' '.join(str(error).split())}")
+        hint = f" ({DRIVERS})" if re.search("driver|ptx", str(error), re.IGNORECASE) else ""
+        return Capability(False, f"{type(error).__name__}: {_one_line(error)}{hint}")
+
+
+if hasattr(os, "register_at_fork"):
+    # What was found holds for the process that found it: a driver does not serve the forks of a process it serves.
+    os.register_at_fork(after_in_child=capability.cache_clear)
+
+
+def driver() -> str | None:
+    """The driver's own version, where it tells, and that of the newest CUDA it knows; None without a driver.
+
+    Asks the driver without starting it, so that no device is touched.
+    """
+    try:
+        library = ctypes.CDLL(DRIVER_LIBRARY)
+        number = ctypes.c_int()
+        failed = library.cuDriverGetVersion(ctypes.byref(number))
+    except (OSError, AttributeError):
+        return None
+    newest = "of unknown CUDA" if failed else f"for CUDA {number.value // 1000}.{number.value % 1000 // 10}"
+    try:
+        own = re.search(r"\b(\d{3,}\.\d+(?:\.\d+)?)\b", KERNEL_MODULE.read_text())
+    except OSError:
+        own = None
+    return f"{own[1]}, {newest}" if own else newest
 
 
 def warn_once(reason: str) -> None:
@@ -79,15 +123,19 @@ def out_of_memory(error: BaseException) -> bool:
     return "OUT_OF_MEMORY" in str(error).upper().replace(" ", "_")
 
 
-def _unfit_numpy() -> str | None:
-    """Why numba-cuda 0.30 cannot compile beside this NumPy, or None."""
-    from importlib.metadata import PackageNotFoundError, version
-
+def _unfit_packages() -> Capability | None:
+    """What is known without importing anything: no numba-cuda, or one that cannot compile beside this NumPy."""
     try:
         numba_cuda = version("numba-cuda")
-    except PackageNotFoundError:
-        return None
+    except PackageNotFoundError:  # numba itself has a numba.cuda, which is not maintained
+        return Capability(False, f"numba-cuda is not installed: {EXTRAS}.", missing_package=True)
     numpy_version = tuple(int(part) for part in np.__version__.split(".")[:2])
     if numba_cuda.startswith("0.30.") and numpy_version > LAST_NUMPY:
-        return f"numba-cuda {numba_cuda} does not work beside NumPy {np.__version__}: pip install 'numpy<2.5'."
+        return Capability(
+            False, f"numba-cuda {numba_cuda} does not work beside NumPy {np.__version__}: pip install 'numpy<2.5'."
+        )
     return None
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -52,13 +52,23 @@ def call_elsewhere(function: Callable, move: Callable, first, args=(), kwargs=No
     for key, value in kwargs.items():
         if _is_array(value) and (writes is None or key in writes):
             copy = copies[id(value)][1]
-            if copy is not value and not _shares_memory(copy, value):
-                value[...] = placement.beside(copy, value)
+            if copy is not value:
+                _write_back(copy, value)
     return delivered(result)
 
 
 def _is_array(value) -> bool:
     return isinstance(value, np.ndarray) or placement.on_device(value)
+
+
+def _write_back(copy, value) -> None:
+    """What was written to `copy` is in `value`, for whoever reads it next."""
+    if not _shares_memory(copy, value):
+        value[...] = placement.beside(copy, value)
+    elif placement.on_device(copy):
+        from sksoft.kernels._cuda._api import synchronize
+
+        synchronize()
 
 
 def _shares_memory(copy, value) -> bool:

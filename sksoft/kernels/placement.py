@@ -1,7 +1,8 @@
 """Where an array lives, and the ways between host and device; nothing of CUDA is imported before an array needs it.
 
 An array lives on a device if it says so by ``__cuda_array_interface__`` [1]_ or by DLPack [2]_: those of CuPy, PyTorch,
-numba and whatever else speaks either. Computations happen where their first array lives.
+numba and whatever else speaks either. Computations happen where their first array lives, and give arrays of the kind
+that it is: of CuPy, PyTorch and numba, and of CuPy for any other library's.
 
 References
 ----------
@@ -19,12 +20,12 @@ CUDA_DEVICES = (2, 13)
 
 def on_device(value) -> bool:
     """Whether `value` is an array in the memory of a CUDA device."""
-    if type(value) is np.ndarray:
+    if isinstance(value, np.ndarray):
         return False
-    if hasattr(value, "__cuda_array_interface__"):
-        return True
-    device = getattr(value, "__dlpack_device__", None)
-    return device is not None and not isinstance(value, np.ndarray) and device()[0] in CUDA_DEVICES
+    device = getattr(value, "__dlpack_device__", None)  # first: a tensor that needs gradients refuses the interface
+    if device is not None:
+        return device()[0] in CUDA_DEVICES
+    return hasattr(value, "__cuda_array_interface__")
 
 
 def library(value) -> str:
@@ -52,13 +53,15 @@ def to_device(value):
 
     if isinstance(value, np.ndarray):
         return _api.xp.array(value)
-    if _api.is_device_array(value):
-        return value
-    if library(value) == "torch":
-        return _api.xp.from_dlpack(value.detach())
-    if not hasattr(value, "__cuda_array_interface__"):
-        return _api.xp.from_dlpack(value)
-    return _api.xp.asarray(value)
+    if not _api.is_device_array(value):
+        if library(value) == "torch":
+            value = _api.xp.from_dlpack(value.detach())  # which waits for PyTorch's stream; its interface does not
+        elif hasattr(value, "__cuda_array_interface__"):
+            value = _api.xp.asarray(value)
+        else:
+            value = _api.xp.from_dlpack(value)
+    _api.require_current_device(value)
+    return value
 
 
 def to_host(value) -> np.ndarray:
@@ -91,14 +94,22 @@ def beside(array, like):
     if not on_device(like):
         return to_host(array)
     if isinstance(array, np.ndarray):
-        array = to_device(array)
+        return _moved_beside(array, like)
     name = library(like)
     if name == "torch":
         return import_module("torch").from_dlpack(array)
     if name == "numba":
-        from sksoft.kernels._cuda._api import cuda
+        return import_module("numba.cuda").as_cuda_array(array)
+    return array
 
-        return cuda.as_cuda_array(array)
-    if type(array) is type(like) or not hasattr(type(like), "from_dlpack"):
-        return array
-    return type(like).from_dlpack(array)
+
+def _moved_beside(array: np.ndarray, like):
+    """An array of the host moved by `like`'s own library: ours may be what cannot be used."""
+    name = library(like)
+    if name == "torch":
+        return import_module("torch").asarray(array, device=like.device, copy=True)
+    if name == "numba":
+        return import_module("numba.cuda").to_device(array)
+    if name == "cupy":
+        return import_module("cupy").asarray(array)
+    return to_device(array)

@@ -57,12 +57,15 @@ class Kernel:
         self.auto_size = auto_size
         self.size = size
         self._implementations: dict[str, Callable] = {"numpy": reference}
+        self._writes: tuple[str, ...] | None = None  # what a device's implementation says it writes
 
     def implement(self, backend: str, writes: tuple[str, ...] = ()) -> Callable:
         """Decorate the implementation of this contract by `backend`; on a device, `writes` are arguments it writes."""
 
         def register(implementation):
-            self._implementations[backend] = _moving(implementation, writes) if backend == "cuda" else implementation
+            self._implementations[backend] = implementation
+            if backend == "cuda":
+                self._implementations[backend], self._writes = _moving(implementation, writes), writes
             return implementation
 
         return register
@@ -101,12 +104,13 @@ class Kernel:
         except Exception as error:
             if backend != "auto" or not out_of_memory(error):
                 raise
-            warn_once("the device is out of memory.")
-            return self._by_cpu(first, *args, **kwargs)
+        # after the exception, whose traceback held what had been allocated
+        warn_once("the device is out of memory.")
+        return self._by_cpu(first, *args, **kwargs)
 
     def _by_cpu(self, first, *args, **kwargs):
         """The call on copies of its data in the host's memory; what it writes is copied back."""
-        return call_elsewhere(self, placement.to_host, first, args, kwargs)
+        return call_elsewhere(self, placement.to_host, first, args, kwargs, writes=self._writes)
 
 
 def _moving(implementation: Callable, writes: tuple[str, ...]) -> Callable:

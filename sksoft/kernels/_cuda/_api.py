@@ -32,7 +32,7 @@ def _array_library():
         return import_module("cupy")
     except ImportError as error:
         raise ImportError(
-            "backend='cuda' needs CuPy for device memory: pip install 'sksoft[cuda12]' or 'sksoft[cuda13]'."
+            "CuPy, which holds the device's memory, is not installed: pip install 'sksoft[cuda12]' or 'sksoft[cuda13]'."
         ) from error
 
 
@@ -49,6 +49,24 @@ xp = _Arrays()
 def is_device_array(value) -> bool:
     """Whether `value` is an array of the library behind :data:`xp`."""
     return isinstance(value, _array_library().ndarray)
+
+
+def require_current_device(array) -> None:
+    """Raise where `array` is on another device than the one that kernels run on, which could not address it."""
+    if SIMULATED:
+        return
+    current, kernels = xp.cuda.Device().id, cuda.get_current_device().id
+    if not array.device.id == current == kernels:
+        raise ValueError(
+            f"The data are on CUDA device {array.device.id}; CuPy's current device is {current}, numba's {kernels}:"
+            " make it the current device of both, or choose it by CUDA_VISIBLE_DEVICES."
+        )
+
+
+def synchronize() -> None:
+    """Wait for what was started on CuPy's current stream: other libraries order their work by streams of their own."""
+    if not SIMULATED:
+        xp.cuda.get_current_stream().synchronize()
 
 
 @cache
