@@ -34,6 +34,15 @@ def numba_type(real):
     return {np.float32: types.float32, np.float64: types.float64, np.int64: types.int64}[real]
 
 
+@device
+def wait_for_warp():
+    """What a lane wrote before, all lanes of its warp read after; all of them must come."""
+    if SIMULATED:
+        cuda.syncthreads()  # of a block of one warp: the simulator knows no other
+    else:
+        cuda.syncwarp()
+
+
 @cache
 def _over_team(combine, real):
     """`combine` over `width` lanes."""
