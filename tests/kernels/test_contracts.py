@@ -31,7 +31,7 @@ if SIMULATED:
     # The simulator waits for its threads in a loop, which else keeps the interpreter from them for 5 ms at a time.
     sys.setswitchinterval(1e-6)
 # what an operation of a kernel says of infinities there, it says in a thread of its own
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning") if SIMULATED else ()
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning") if SIMULATED else []
 
 # These have machine code of their own for rows that are neighbours in memory, which rounds in another order.
 ROUNDS_BY_LAYOUT = {"cross_entropy_rows", "softmax_jvp_rows"}
