@@ -1,13 +1,15 @@
 """Which threads share a row, and how they walk along it.
 
 Short rows have a team of lanes each, a power of two up to a warp; long ones a block. A lane reads 16 bytes at a time
-(``quads``) where every row is aligned to them.
+(``quads``) where every row is aligned to them. Kernels that look at a row more than once have short rows *held* in
+registers, and walk along long ones as often as they look, the first time through memory and then through a cache.
 """
 
 from dataclasses import dataclass
 
 from sksoft.kernels._cuda import _api
 from sksoft.kernels._cuda._api import BLOCK, TEAM, WARP
+from sksoft.kernels._cuda.pieces import HELD_ENTRIES, HELD_QUADS
 
 # Entries up to which a row is a warp's.
 SHORT = 32 * WARP
@@ -42,6 +44,21 @@ def teams(n_rows: int, n_columns: int, entries_a_lane: int = 1) -> Teams:
         width *= 2
     rows_a_block = BLOCK // width
     return Teams(False, width, min(-(-n_rows // rows_a_block), _api.max_blocks()), BLOCK)
+
+
+def held_teams(n_rows: int, n_columns: int, itemsize: int, quads: bool) -> Teams:
+    """Teams whose lanes hold a row in registers; blocks that walk along it where it is too long for a warp's."""
+    size, held = (BYTES // itemsize, HELD_QUADS) if quads else (1, HELD_ENTRIES)
+    n_pieces = -(-n_columns // size)
+    if n_pieces > held * WARP:
+        threads = 2 * WARP
+        while threads < TEAM and n_pieces > held * threads:
+            threads *= 2
+        return Teams(True, threads, min(n_rows, _api.max_blocks()), threads)
+    width = 1
+    while width * held < n_pieces:
+        width *= 2
+    return Teams(False, width, min(-(-n_rows // (BLOCK // width)), _api.max_blocks()), BLOCK)
 
 
 def aligned(*matrices) -> bool:

@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 
 from sksoft.kernels import rowwise
+from sksoft.kernels._cuda import cross_entropy
 from sksoft.kernels._cuda._api import cuda, device, jit, load4, store4, xp
 from sksoft.kernels._cuda.compiled import compiled
 from sksoft.kernels._cuda.elementary import exp, isinf, log
@@ -152,3 +153,20 @@ def logsumexp_rows(scores, *, temperature=1.0, mask=None):
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         value = tops / temperature + xp.log(totals)
         return xp.where(xp.isinf(tops), tops, value).astype(scores.dtype)
+
+
+@rowwise.cross_entropy_rows.implement("cuda", writes=("residual", "proba"))
+def cross_entropy_rows(scores, codes, weights, *, residual, proba=None, smoothing=0.0):
+    dtype, shape = scores.dtype, scores.shape
+    computed = result(shape, dtype, residual)
+    shares = xp.empty((0, 0), dtype) if proba is None else result(shape, dtype, proba)
+    losses = cross_entropy.launch(contiguous(scores), codes, weights, smoothing, computed, shares)
+    delivered(computed, residual)
+    if proba is not None:
+        delivered(shares, proba)
+    return weighted_sum(weights, losses)
+
+
+def weighted_sum(weights, losses) -> float:
+    """``Σ w l`` in float64."""
+    return float((weights * losses).sum(dtype=np.float64))

@@ -29,6 +29,20 @@ def larger(a, b):
     return a if a > b or a != a else b
 
 
+@device
+def compensated(total, excess, x):
+    """A sum, and by how much it is above the true one, after `x` is added (Kahan); NaN where the sum is infinite."""
+    x = corrected(x, excess)
+    summed = total + x
+    return summed, (summed - total) - x
+
+
+@device
+def corrected(x, excess):
+    """`x` less what is above the true sum, as far as that is a number."""
+    return x - excess if excess == excess else x
+
+
 def numba_type(real):
     """The numba type of a NumPy scalar type."""
     return {np.float32: types.float32, np.float64: types.float64, np.int64: types.int64}[real]
