@@ -49,6 +49,7 @@ if SIMULATED:
     FakeCUDAShared.array = shared_array
     # The simulator waits for its threads in a loop, which else keeps the interpreter from them for 5 ms at a time.
     sys.setswitchinterval(1e-6)
+    importlib.import_module("simulator").repair()
 # what an operation of a kernel says of infinities there, it says in a thread of its own
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning") if SIMULATED else []
 
