@@ -13,8 +13,10 @@ from scipy import linalg, special
 
 from sksoft.hierarchical.class_tree import ClassTree
 from sksoft.hierarchical.sorted_rows import SortedRows
+from sksoft.kernels import placement
 from sksoft.objective.batches import InMemory
-from sksoft.objective.design import DENSE_SHARE, Dense
+from sksoft.objective.design import DENSE_SHARE
+from sksoft.objective.device_design import standardised
 from sksoft.objective.links import LINKS
 from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.objective import Objective
@@ -64,12 +66,12 @@ def fit_core_node(
     """Fit one node over `features`, or all; from ``start = (coef, intercept)`` or from the children's shares."""
     X, target, weights, entropy = _rows_of(tree, rows, node, features, settings)
     basis = None
-    if len(X) < X.shape[1]:
+    if len(X) < X.shape[1] and not placement.on_device(X):
         basis, R = linalg.qr(X.T, mode="economic", check_finite=False)
         X = np.ascontiguousarray(R.T)
     unit = settings.C * weights.sum()
     scores = Linear(X.shape[1], target.n_classes, fit_intercept=True)
-    design = Dense.standardised(X, weights, intercept=True)
+    design = standardised(X, weights, intercept=True)
     penalty = Ridge(scores.spread(1.0 / (unit * design.scale**2)))
     objective = Objective(FenchelYoung(LINKS["softmax"]), scores, InMemory(design, target, weights), penalty)
     if start is None:
@@ -100,7 +102,7 @@ def _rows_of(tree: ClassTree, rows: SortedRows, node: int, features: np.ndarray 
         return X, SmoothedLabels(child, m, smoothing) if smoothing else Labels(child, m), weights, float(row_entropy)
     proba = np.vstack([np.eye(m)[child] * (1.0 - smoothing) + smoothing / m, _leaf_shares(tree, children)])
     entropy = np.average([row_entropy, special.entr(proba[-1]).sum()], weights=[weights.sum(), settings.prior_count])
-    X, weights = np.vstack([X, np.zeros(X.shape[1])]), np.append(weights, settings.prior_count)
+    X, weights = np.concatenate([X, np.zeros_like(X[:1])]), np.append(weights, settings.prior_count)
     return X, SoftLabels(proba), weights, float(entropy)
 
 

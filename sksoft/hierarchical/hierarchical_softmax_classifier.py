@@ -20,6 +20,7 @@ from sksoft.hierarchical.sorted_rows import SortedRows
 from sksoft.hierarchical.stream import Stream, advance
 from sksoft.hierarchical.taxonomy import read_taxonomy
 from sksoft.hierarchical.tree_choice import grow_tree, is_taxonomy
+from sksoft.kernels import placement
 from sksoft.metrics.labels import encode_labels, sorted_labels
 from sksoft.objective.feature_input import check_features
 
@@ -234,7 +235,7 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
             If `max_iter` steps were too few for some node.
         """
         previous = dict(vars(self)) if self.warm_start and hasattr(self, "coef_") else None
-        X, rows = self._read(X, y, sample_weight)
+        X, rows = self._read(X, y, sample_weight, device=True)
         tree, classes, codes, names = self._tree_for(X, rows, previous)
         settings = Settings(self.C, self.label_smoothing, self.prior_count, self.tol, self.max_iter)
         start = self._start(previous, tree, classes, X)
@@ -306,8 +307,8 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         labels : ndarray of shape (n,)
             Of equally probable classes the first in ``classes_``.
         """
-        X = self._checked(X)
-        return self.classes_[search.top_k(self._model(), X, 1)[0][:, 0]]
+        codes = search.top_k(self._model(), self._checked(X), 1)[0][:, 0]
+        return placement.labels_beside(self.classes_, codes, X)
 
     def predict_topk(self, X, k=5, *, beam_width=None, return_bound=False, sparse_output=False):
         """The k most probable classes of each row, exactly: best-first search through the tree.
@@ -337,20 +338,21 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             For k > K or a beam below k.
         """
-        X = self._checked(X)
+        rows = self._checked(X)
         n_classes = len(self.classes_)
         if not (isinstance(k, int | np.integer) and 1 <= k <= n_classes):
             raise ValueError(f"k must be an int in [1, {n_classes}], the number of classes. Got {k!r} instead.")
         if beam_width is not None and not (isinstance(beam_width, int | np.integer) and beam_width >= k):
             raise ValueError(f"beam_width must be an int >= k={k}, or None. Got {beam_width!r} instead.")
         width = None if beam_width is None else int(beam_width)
-        codes, log_proba, bound = search.top_k(self._model(), X, int(k), width)
-        proba = np.exp(log_proba)
+        codes, log_proba, bound = search.top_k(self._model(), rows, int(k), width)
         if sparse_output:
-            matrix = leaf_probabilities.top_k_csr(codes, proba, n_classes)
-            return (matrix, np.exp(bound)) if return_bound else matrix
-        labels = self.classes_[codes]
-        return (labels, proba, np.exp(bound)) if return_bound else (labels, proba)
+            codes, log_proba = placement.to_host(codes), placement.to_host(log_proba)
+            matrix = leaf_probabilities.top_k_csr(codes, np.exp(log_proba), n_classes)
+            return (matrix, placement.beside(np.exp(bound), X)) if return_bound else matrix
+        labels = placement.labels_beside(self.classes_, codes, X)
+        proba, bound = (placement.beside(np.exp(part), X) for part in (log_proba, bound))
+        return (labels, proba, bound) if return_bound else (labels, proba)
 
     def predict_proba(self, X):
         """Probabilities of all classes.
@@ -407,8 +409,8 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             For a label that is not in ``classes_``.
         """
-        X = self._checked(X)
-        return paths.log_proba_of(self._model(), X, self._codes(X, y))
+        rows = self._checked(X)
+        return placement.beside(paths.log_proba_of(self._model(), rows, self._codes(rows, placement.fetched(y))), X)
 
     def sample(self, X, n_samples=1, random_state=None):
         """Draw classes with the probabilities of the model.
@@ -423,11 +425,11 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,), or (n, n_samples) for more than one
         """
-        X = self._checked(X)
+        rows = self._checked(X)
         if not (isinstance(n_samples, int | np.integer) and n_samples >= 1):
             raise ValueError(f"n_samples must be an int >= 1. Got {n_samples!r} instead.")
         seed = int(check_random_state(random_state).randint(np.iinfo(np.int64).max, dtype=np.int64))
-        labels = self.classes_[paths.sample(self._model(), X, int(n_samples), seed)]
+        labels = placement.labels_beside(self.classes_, paths.sample(self._model(), rows, int(n_samples), seed), X)
         return labels[:, 0] if n_samples == 1 else labels
 
     def decision_path(self, X):
@@ -444,7 +446,7 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         """
         X = self._checked(X)
         model = self._model()
-        return paths.decision_path(model, search.top_k(model, X, 1)[0][:, 0])
+        return paths.decision_path(model, placement.to_host(search.top_k(model, X, 1)[0][:, 0]))
 
     def node_proba(self, X, max_depth=None):
         """Probabilities of reaching the nodes of the tree.
@@ -459,14 +461,16 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         -------
         proba : ndarray of shape (n, N)
         """
-        X = self._checked(X)
+        rows = self._checked(X)
         if max_depth is not None and not (isinstance(max_depth, int | np.integer) and max_depth >= 0):
             raise ValueError(f"max_depth must be an int >= 0, or None. Got {max_depth!r} instead.")
-        return leaf_probabilities.node_proba(self._model(), X, None if max_depth is None else int(max_depth))
+        depth = None if max_depth is None else int(max_depth)
+        return placement.beside(leaf_probabilities.node_proba(self._model(), rows, depth), X)
 
-    def _read(self, X, y, sample_weight, classes=None, reset=True):
+    def _read(self, X, y, sample_weight, classes=None, reset=True, device=False):
         """X and y of the rows that weigh anything."""
-        X = check_features(self, X, reset=reset)
+        X = check_features(self, X, reset=reset, device=device)
+        y, sample_weight = placement.fetched(y), placement.fetched(sample_weight)
         name = type(self).__name__
         rows = read_rows(name, X, y, sample_weight=sample_weight, class_weight=self.class_weight, classes=classes)
         scale = float(self.C) * float(rows.weights.sum())
@@ -475,7 +479,7 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
                 f"The 'C' parameter times the sum of the weights must be in [{SCALES[0]:g}, {SCALES[1]:g}]."
                 f" Got {scale:g} instead."
             )
-        return X if rows.kept.all() else X[rows.kept], rows
+        return X if rows.kept.all() else X[placement.where(X, rows.kept)], rows
 
     def _tree_for(self, X, rows: LabelledRows, previous, arity=None):
         """The tree, its classes, the rows' codes among these, and the names of nodes."""
@@ -558,7 +562,7 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
 
     def _checked(self, X):
         check_is_fitted(self)
-        return validate_data(self, X, accept_sparse="csr", dtype=np.float64, order="C", reset=False)
+        return validate_data(self, X, accept_sparse="csr", dtype=np.float64, order="C", reset=False, device=True)
 
     def _model(self) -> NodeModel:
         return NodeModel.of(ClassTree(**self.tree_), self.coef_, self.intercept_)
@@ -568,8 +572,8 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         return rows.codes
 
     def _dense(self, X, log: bool) -> np.ndarray:
-        X = self._checked(X)
-        n_rows, n_classes = X.shape[0], len(self.classes_)
+        rows = self._checked(X)
+        n_rows, n_classes = rows.shape[0], len(self.classes_)
         needed = leaf_probabilities.dense_bytes(n_rows, n_classes) / 2**30
         if needed > self.max_dense_gib:
             raise ValueError(
@@ -577,4 +581,4 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
                 f" max_dense_gib={self.max_dense_gib:g}. Use predict_topk(X, k, sparse_output=True) for the k most"
                 " probable classes, predict_log_proba_of(X, y) for given ones, or fewer rows at a time."
             )
-        return leaf_probabilities.leaf_proba(self._model(), X, log=log)
+        return placement.beside(leaf_probabilities.leaf_proba(self._model(), rows, log=log), X)

@@ -4,12 +4,16 @@ import numpy as np
 from scipy import sparse
 
 from sksoft.hierarchical.class_tree import ClassTree
+from sksoft.kernels import placement
+from sksoft.kernels.blocks import row_blocks
 from sksoft.kernels.class_splits import split_classes
 
 # Up to so many classes depth costs little, and natural parts are worth more than equal ones; beyond they are not.
 FEW_CLASSES, LEAST_SHARE = 256, 0.1
 # The mean of fewer rows is itself by chance more than by its class.
 NOISY_ROWS = 30.0
+# Indicators of classes that are moved to a device at once.
+INDICATOR_BYTES = 1 << 26
 
 
 def class_centroids(X, codes, weights, n_classes: int):
@@ -17,7 +21,7 @@ def class_centroids(X, codes, weights, n_classes: int):
 
     Parameters
     ----------
-    X : ndarray or CSR (n, p)
+    X : ndarray, device array or CSR (n, p)
     codes : (n,) int, in 0 … n_classes − 1
     weights : (n,) float >= 0, or None for ones
     n_classes : int
@@ -25,13 +29,25 @@ def class_centroids(X, codes, weights, n_classes: int):
 
     Returns
     -------
-    sums : ndarray (K, p) or csr_array (K, p), like X
-        Cost O(entries of X). The indices of a row are not sorted.
+    sums : ndarray (K, p), or csr_array (K, p) of a sparse X
+        Cost O(entries of X); of rows on a device O(n p K), in matrix products. The indices of a row are not sorted.
     """
+    if placement.on_device(X):
+        return _device_centroids(X, codes, np.ones(len(codes)) if weights is None else weights, n_classes)
     rows = np.argsort(codes, kind="stable")
     indptr = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=n_classes))])
     members = np.ones(len(codes)) if weights is None else np.asarray(weights, np.float64)[rows]
     return sparse.csr_array((members, rows, indptr), shape=(n_classes, len(codes))) @ X
+
+
+def _device_centroids(X, codes, weights, n_classes: int) -> np.ndarray:
+    """The sums by products with indicators of the classes, a block of rows at a time."""
+    sums = 0.0
+    for rows in row_blocks(len(X), 8 * n_classes, INDICATOR_BYTES):
+        indicators = np.zeros((rows.stop - rows.start, n_classes))
+        indicators[np.arange(len(indicators)), codes[rows]] = weights[rows]
+        sums = sums + placement.where(X, indicators).T @ X[rows]
+    return placement.to_host(sums)
 
 
 def kmeans_tree(centroids, weights, arity: int = 2, *, balance: str = "mass") -> ClassTree:

@@ -4,20 +4,21 @@ import numpy as np
 from scipy import sparse
 
 from sksoft.hierarchical.node_model import NodeModel
+from sksoft.kernels import placement
 from sksoft.kernels.blocks import map_blocks, row_blocks, serial_blas
 from sksoft.kernels.registry import backend_for
 from sksoft.kernels.tree_paths import csr_times_csr, descended_proba
 
 
 def leaf_proba(model: NodeModel, X, log: bool = False) -> np.ndarray:
-    """Probabilities, or log-probabilities in nats, of all classes, (n, K).
+    """Probabilities, or log-probabilities in nats, of all classes, (n, K), where X lives.
 
     The products of branch probabilities are not normalised: those of a node sum to one to rounding, and so do all of a
     row, to about 2e-16 · depth. Log-probabilities are sums, and finite as long as the scores are. Cost O(n (K + touched
     weights)), and memory for a block of rows besides the result.
     """
-    out = np.empty((X.shape[0], model.tree.n_classes))
-    leaf = model.tree.leaf
+    out = placement.namespace(X).empty((X.shape[0], model.tree.n_classes))
+    leaf = placement.where(X, model.tree.leaf)
 
     def deliver(rows, nodes):
         np.take(nodes, leaf, axis=1, out=out[rows])
@@ -29,7 +30,7 @@ def leaf_proba(model: NodeModel, X, log: bool = False) -> np.ndarray:
 def node_proba(model: NodeModel, X, max_depth: int | None = None, log: bool = False) -> np.ndarray:
     """Probabilities of reaching the nodes that are at most `max_depth` deep, (n, N), the first N in number."""
     n_nodes = model.tree.n_nodes if max_depth is None else int(np.searchsorted(model.tree.depth, max_depth, "right"))
-    out = np.empty((X.shape[0], n_nodes))
+    out = placement.namespace(X).empty((X.shape[0], n_nodes))
 
     def deliver(rows, nodes):
         out[rows] = nodes
@@ -58,7 +59,7 @@ def csr_parts(X) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     if not sparse.issparse(X):
         n_rows, n_features = X.shape
-        return np.ascontiguousarray(X).ravel(), np.empty(0, np.int32), np.arange(n_rows + 1) * n_features
+        return X.ravel(), np.empty(0, np.int32), np.arange(n_rows + 1) * n_features
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()
@@ -71,27 +72,28 @@ def _descend(model: NodeModel, X, n_nodes: int, log: bool, deliver) -> None:
     n_inner = int(np.searchsorted(tree.first_child, n_nodes)) if n_nodes > 1 else 0
     n_scores = int(tree.first_score[n_inner])
     scores_of = _score_product(model, X, n_scores)
-    decide = backend_for(X.shape[0] * n_scores)
+    decide, empty = backend_for(X.shape[0] * n_scores, data=X), placement.namespace(X).empty
+    intercept = placement.where(X, model.intercept[:n_scores])
 
     def work(rows):
         with decide():
             scores = scores_of(rows)
-            scores += model.intercept[:n_scores]
-            nodes = np.empty((len(scores), n_nodes))
+            scores += intercept
+            nodes = empty((len(scores), n_nodes))
             deliver(
                 rows,
                 descended_proba(scores, tree.parent[:n_nodes], tree.first_child[: n_inner + 1], log=log, out=nodes),
             )
 
     with serial_blas():
-        map_blocks(work, row_blocks(X.shape[0], 8 * (n_nodes + n_scores)))
+        map_blocks(work, row_blocks(X.shape[0], 8 * (n_nodes + n_scores), like=X))
 
 
 def _score_product(model: NodeModel, X, n_scores: int):
     """A function of a slice of rows: their products with the first n_scores rows of coef, (rows, n_scores)."""
     n_features, last = model.n_features, int(model.indptr[n_scores])
     if last == n_scores * n_features:
-        dense = np.ascontiguousarray(model.data[:last].reshape(n_scores, n_features).T)
+        dense = placement.where(X, np.ascontiguousarray(model.data[:last].reshape(n_scores, n_features).T))
         return lambda rows: X[rows] @ dense
     coef = model.data[:last], model.indices[:last], model.indptr[: n_scores + 1]
     right = sparse.csr_array(coef, shape=(n_scores, n_features)).T.tocsr()

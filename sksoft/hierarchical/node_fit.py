@@ -14,6 +14,7 @@ from sksoft.hierarchical.class_tree import ClassTree
 from sksoft.hierarchical.core_nodes import core_nodes, fit_core_node
 from sksoft.hierarchical.node_model import NodeModel
 from sksoft.hierarchical.sorted_rows import SortedRows
+from sksoft.kernels import placement
 from sksoft.kernels.blocks import serial_blas
 from sksoft.kernels.registry import backend_for
 from sksoft.kernels.tree_nodes import FULL_SHARE, fit_nodes, node_features
@@ -65,7 +66,7 @@ class Fit:
 def fit_tree(tree: ClassTree, rows: SortedRows, settings: Settings, start: NodeModel | None = None) -> Fit:
     """Fit the parameters of all nodes, from zero or from those of another model of the same tree."""
     nodes = np.flatnonzero(tree.n_children > 1)
-    with serial_blas(), backend_for(_size(tree, rows, nodes), AUTO_SIZE)():
+    with serial_blas(), backend_for(_size(tree, rows, nodes), AUTO_SIZE, rows.values)():
         n_known = _known_features(tree, rows, nodes)
         parameters = _Parameters.for_nodes(tree, rows, nodes, n_known)
         is_core = core_nodes(tree, rows, nodes, n_known)
@@ -141,7 +142,7 @@ def _fit_nodes(tree: ClassTree, rows: SortedRows, nodes, parameters: _Parameters
         intercept=parameters.intercept,
         proof=proof,
     )
-    return np.column_stack([values, proof])
+    return np.column_stack([placement.to_host(values), proof])
 
 
 def _fit_core(tree: ClassTree, rows: SortedRows, node: int, parameters: _Parameters, settings, *, warm: bool):

@@ -5,6 +5,7 @@ from scipy import sparse
 
 from sksoft.hierarchical.leaf_probabilities import csr_parts, node_proba
 from sksoft.hierarchical.node_model import NodeModel
+from sksoft.kernels import placement
 from sksoft.kernels.registry import backend_for
 from sksoft.kernels.tree_paths import path_log_proba, sampled_leaves
 
@@ -25,7 +26,7 @@ def log_proba_of(model: NodeModel, X, codes) -> np.ndarray:
         of a rounded probability. Cost O(depth · nnz(row) · log(features of a node)) a row.
     """
     rows = csr_parts(X)
-    with backend_for(step_size(model, rows[0]))():
+    with backend_for(step_size(model, rows[0]), data=rows[0])():
         return path_log_proba(*rows, *model.kernel_arguments(), leaves=model.tree.leaf[codes])
 
 
@@ -45,9 +46,9 @@ def sample(model: NodeModel, X, n_samples: int, seed: int) -> np.ndarray:
     codes : (n, n_samples) intp
     """
     rows = csr_parts(X)
-    with backend_for(n_samples * step_size(model, rows[0]))():
+    with backend_for(n_samples * step_size(model, rows[0]), data=rows[0])():
         leaves = sampled_leaves(*rows, *model.kernel_arguments(), seed=seed, samples=range(n_samples))
-    return model.tree.class_of[leaves]
+    return placement.where(X, model.tree.class_of)[leaves]
 
 
 def decision_path(model: NodeModel, codes) -> sparse.csr_array:

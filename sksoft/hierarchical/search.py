@@ -5,6 +5,7 @@ import numpy as np
 from sksoft.hierarchical.leaf_probabilities import csr_parts, leaf_proba
 from sksoft.hierarchical.node_model import NodeModel
 from sksoft.hierarchical.paths import step_size
+from sksoft.kernels import placement
 from sksoft.kernels.blocks import row_blocks
 from sksoft.kernels.registry import backend_for
 from sksoft.kernels.tree_search import best_leaves
@@ -26,6 +27,7 @@ def top_k(model: NodeModel, X, k: int, beam_width: int | None = None) -> tuple[n
     Returns
     -------
     codes : (n, k) intp
+        Like the other two where X lives.
     log_proba : (n, k)
         In nats.
     bound : (n,)
@@ -36,16 +38,17 @@ def top_k(model: NodeModel, X, k: int, beam_width: int | None = None) -> tuple[n
         return _top_k_of_one_node(model, X, k)
     width = 0 if beam_width is None else beam_width
     rows = csr_parts(X)
-    with backend_for(max(X.shape[0] * model.tree.n_classes, step_size(model, rows[0])))():
+    with backend_for(max(X.shape[0] * model.tree.n_classes, step_size(model, rows[0])), data=rows[0])():
         return best_leaves(*rows, *model.kernel_arguments(), model.tree.class_of, k=k, width=width)
 
 
 def _top_k_of_one_node(model: NodeModel, X, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where one node decides among all classes there is nothing to search: its scores are a matrix product."""
     n_rows, n_classes = X.shape[0], model.tree.n_classes
-    codes, best = np.empty((n_rows, k), np.intp), np.empty((n_rows, k))
-    bound = np.full(n_rows, -np.inf)
-    for rows in row_blocks(n_rows, 32 * n_classes):
+    arrays = placement.namespace(X)
+    codes, best = arrays.empty((n_rows, k), np.intp), arrays.empty((n_rows, k))
+    bound = arrays.full(n_rows, -np.inf)
+    for rows in row_blocks(n_rows, 32 * n_classes, like=X):
         log_proba = leaf_proba(model, X[rows], log=True)
         order = np.argsort(-log_proba, axis=1, kind="stable")
         codes[rows] = order[:, :k]

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from sksoft.hierarchical.class_tree import ClassTree
+from sksoft.kernels import placement
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class SortedRows:
     Attributes
     ----------
     values : (nnz,) float64
-        Entries row by row; without `indices` rows are full.
+        Entries row by row; without `indices` rows are full, and may be on a device, where nodes are then fitted.
     indices : (nnz,) int32, or (0,)
     indptr : (n + 1,) int64
     weights : (n,) float64
@@ -46,7 +47,7 @@ class SortedRows:
             X.sum_duplicates()
             parts = X.data, X.indices.astype(np.int32, copy=False), X.indptr.astype(np.int64, copy=False)
         else:
-            X = np.ascontiguousarray(X[order])
+            X = X[placement.where(X, order)]
             parts = X.ravel(), np.empty(0, np.int32), np.arange(len(X) + 1, dtype=np.int64) * n_features
         return cls(*parts, weights[order], row_at, n_features, sparse.issparse(X))
 

@@ -7,6 +7,7 @@ from sksoft.hierarchical.balanced_tree import balanced_tree
 from sksoft.hierarchical.class_tree import ClassTree
 from sksoft.hierarchical.huffman_tree import huffman_tree
 from sksoft.hierarchical.kmeans_tree import class_centroids, kmeans_tree
+from sksoft.kernels import placement
 
 # Names that the `tree` parameter takes, beside a taxonomy.
 GROWN = ("auto", "huffman", "balanced", "kmeans")
@@ -51,7 +52,7 @@ def _without_rounding(sums: np.ndarray) -> np.ndarray:
 
 def cheap_arity(X, weights: np.ndarray, n_classes: int) -> int:
     """As wide as costs at most `CHEAP` products a sweep, Σ_i s_i nnz(x_i) × arity × log_arity K; at least two."""
-    entries = np.diff(X.indptr) if sparse.issparse(X) else np.count_nonzero(X, axis=1)
+    entries = np.diff(X.indptr) if sparse.issparse(X) else placement.to_host(np.count_nonzero(X, axis=1))
     total = float(weights @ entries)
     for arity in (n_classes, WIDE):
         if arity <= min(n_classes, WIDEST) and total * arity * np.log(n_classes) / np.log(arity) <= CHEAP:

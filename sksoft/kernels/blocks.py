@@ -22,6 +22,8 @@ from sksoft._config import effective_n_threads
 from sksoft.kernels import placement
 
 BLOCK_BYTES = 4 << 20
+# A device wants all rows at once, as far as there is memory for what is made of them.
+DEVICE_BYTES = 1 << 30
 
 Block = TypeVar("Block")
 Result = TypeVar("Result")
@@ -38,8 +40,12 @@ _blas_limit: Any = None
 _blas_thread: ThreadPoolExecutor | None = None
 
 
-def row_blocks(n_rows: int, row_bytes: int, block_bytes: int = BLOCK_BYTES) -> list[slice]:
-    """Cut `n_rows` rows of `row_bytes` bytes into near-equal slices of about `block_bytes`, at least one."""
+def row_blocks(n_rows: int, row_bytes: int, block_bytes: int = BLOCK_BYTES, like=None) -> list[slice]:
+    """Cut `n_rows` rows of `row_bytes` bytes into near-equal slices of about `block_bytes`, at least one.
+
+    Where `like` is an array on a device slices are of ``DEVICE_BYTES``.
+    """
+    block_bytes = DEVICE_BYTES if placement.on_device(like) else block_bytes
     n_blocks = max(1, min(n_rows, -(-n_rows * max(row_bytes, 1) // block_bytes)))
     edges = [n_rows * i // n_blocks for i in range(n_blocks + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]

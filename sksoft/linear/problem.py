@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from sksoft.kernels import placement
 from sksoft.linear import row_space
 from sksoft.linear.continuation import along_alpha
 from sksoft.objective.batches import InMemory
 from sksoft.objective.design import DENSE_SHARE, Dense, Sparse
-from sksoft.objective.device_design import DeviceDense
+from sksoft.objective.device_design import DeviceDense, standardised
 from sksoft.objective.links import LINKS, Entmax, Link, Softmax
 from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.objective import KEEP_BYTES, Objective
@@ -104,11 +103,9 @@ class Problem:
     @cached_property
     def design(self) -> Dense | Sparse | DeviceDense:
         """The columns that are multiplied, with a float32 copy where the memory allows."""
-        if placement.on_device(self.X):
-            return DeviceDense.standardised(self.X, self.weights, intercept=self.fit_intercept)
         if sparse.issparse(self.X):
             return Sparse(self.X, memory=self._budget)
-        return Dense.standardised(self.X, self.weights, intercept=self.fit_intercept, memory=self._budget)
+        return standardised(self.X, self.weights, intercept=self.fit_intercept, memory=self._budget)
 
     @cached_property
     def batches(self) -> InMemory:

@@ -13,10 +13,15 @@ from typing import Literal
 import numpy as np
 
 from sksoft.kernels import placement
-from sksoft.kernels.blocks import row_blocks
+from sksoft.kernels.blocks import DEVICE_BYTES, row_blocks
+from sksoft.objective.design import Dense
 
-# Bytes of a block's rows in float64 and of its scores.
-DEVICE_BYTES = 1 << 30
+
+def standardised(X, weights: np.ndarray, *, intercept: bool, memory: float = np.inf) -> "Dense | DeviceDense":
+    """The design of dense rows with standardised columns, where the rows live; `memory` is of the host."""
+    if placement.on_device(X):
+        return DeviceDense.standardised(X, weights, intercept=intercept)
+    return Dense.standardised(X, weights, intercept=intercept, memory=memory)
 
 
 class DeviceDense:

@@ -1,0 +1,172 @@
+"""Softmax regression on data of a device, in the simulator: what ``test_on_device.py`` runs there."""
+
+import sys
+
+import numpy as np
+import pytest
+from device_arrays import TRANSFERRED, DeviceArray, installed
+
+from sksoft import SoftmaxRegression, config_context
+from sksoft.kernels.blocks import serial_blas
+from sksoft.objective.batches import InMemory
+from sksoft.objective.losses import FenchelYoung
+from sksoft.objective.links import LINKS
+from sksoft.objective.objective import Objective
+from sksoft.objective.penalties import Ridge
+from sksoft.objective.scores import Linear
+from sksoft.objective.targets import Labels, SoftLabels
+from sksoft.solvers import newton_cg
+
+sys.setswitchinterval(1e-6)  # else the simulator's threads wait 5 ms for each other
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+
+@pytest.fixture(autouse=True)
+def device():
+    with installed() as cupy, config_context(n_threads=1):
+        yield cupy
+
+
+def rows(n=40, p=3, n_classes=3, dtype="float64"):
+    """Features of different units, labels that follow them, a weight for each row."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, p)) * [1.0, 50.0, 0.1][:p] + [0.0, 300.0, 0.0][:p]
+    y = np.array(list("abc"))[(rng.normal(size=(n, n_classes)) + X[:, :1] * np.arange(n_classes)).argmax(axis=1)]
+    return X.astype(dtype), y, rng.integers(0, 3, size=n).astype(float)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"link": "sparsemax", "C": 10.0},
+        {"label_smoothing": 0.1, "class_weight": "balanced"},
+        {"fit_intercept": False, "temperature": 2.0, "prior_logits": [0.0, 1.0, 0.0]},
+    ],
+    ids=lambda parameters: "-".join(parameters) or "default",
+)
+def test_a_fit_on_a_device_is_that_of_the_host(device, parameters, dtype):
+    X, y, weights = rows(dtype=dtype)
+    there = device.asarray(X)
+    on_host = SoftmaxRegression(**parameters).fit(X, y, sample_weight=weights)
+    on_device = SoftmaxRegression(**parameters).fit(there, y, sample_weight=weights)
+    np.testing.assert_allclose(on_device.coef_, on_host.coef_, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(on_device.intercept_, on_host.intercept_, rtol=1e-6, atol=1e-9)
+    assert 0.0 <= on_device.gap_ <= 1e-6 * on_device.objective_
+    assert type(on_device.coef_) is np.ndarray
+    proba = on_device.predict_proba(there)
+    assert isinstance(proba, DeviceArray)
+    np.testing.assert_allclose(proba.get(), on_host.predict_proba(X), atol=1e-9)
+    assert isinstance(on_device.decision_function(there), DeviceArray)
+    np.testing.assert_array_equal(on_device.predict(there), on_host.predict(X))
+
+
+def test_two_classes_and_labels_that_are_numbers(device):
+    X, y, _ = rows()
+    y = (y == "a").astype(int)
+    model, there = SoftmaxRegression().fit(device.asarray(X), device.asarray(y)), device.asarray(X)
+    expected = SoftmaxRegression().fit(X, y)
+    np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-6)
+    labels = model.predict(there)
+    assert isinstance(labels, DeviceArray)
+    np.testing.assert_array_equal(labels.get(), expected.predict(X))
+    assert model.predict_proba(there).shape == (len(X), 2)
+
+
+def test_rows_stay_on_the_device(device):
+    """Many rows, of which a fit needs no copy: what comes to the host has the size of coefficients, and of a sample."""
+    n = 400
+    rng = np.random.default_rng(1)
+    design, codes = device.asarray(rng.normal(size=(n, 2))), rng.integers(0, 2, size=n)
+    objective = Objective(
+        FenchelYoung(LINKS["softmax"]), Linear(2, 2, False), InMemory(design, Labels(codes, 2), np.ones(n)), Ridge(np.ones(2))
+    )
+    TRANSFERRED.update(to_device=0, to_host=0)
+    point = objective.at(np.zeros(2))
+    assert np.isfinite(point.gap())
+    point.hessian_product(np.ones(2))
+    assert TRANSFERRED["to_host"] < 500
+    assert TRANSFERRED["to_device"] < 500
+
+
+def test_rough_sweeps_in_several_blocks_reach_the_proved_optimum(device, monkeypatch):
+    from sksoft.objective import device_design
+
+    n, n_classes = 60, 3
+    X, y, _ = rows(n)
+    codes = np.unique(y, return_inverse=True)[1]
+    target = SoftLabels(np.eye(n_classes)[codes] * 0.7 + 0.1)
+
+    def solved(design):
+        scores = Linear(3, n_classes, True)
+        objective = Objective(
+            FenchelYoung(LINKS["softmax"]),
+            scores,
+            InMemory(design, target, np.ones(n)),
+            Ridge(scores.spread(0.01)),
+            rough=True,
+        )
+        with serial_blas():
+            return newton_cg(objective, np.zeros(scores.n_parameters), tol=1e-9, max_iter=50)
+
+    expected = solved(device_design.standardised(X, np.ones(n), intercept=True))
+    monkeypatch.setattr(device_design, "DEVICE_BYTES", 1500)
+    there = device_design.standardised(device.asarray(X), np.ones(n), intercept=True)
+    assert len(there.grid(n_classes)) > 2
+    found = solved(there)
+    assert found.certificate.bound <= 1e-9 * found.value
+    np.testing.assert_allclose(found.w, expected.w, atol=1e-5)
+
+
+def test_the_host_s_rows_are_moved_where_the_user_says_so(device):
+    X, y, _ = rows()
+    expected = SoftmaxRegression().fit(X, y)
+    with config_context(backend="cuda"):
+        model = SoftmaxRegression().fit(X, y)
+        proba = model.predict_proba(X)
+    assert TRANSFERRED["to_device"] >= X.nbytes
+    assert type(proba) is np.ndarray
+    np.testing.assert_allclose(proba, expected.predict_proba(X), atol=1e-9)
+
+
+def test_warm_starts_and_offsets(device):
+    X, y, _ = rows()
+    offset = np.random.default_rng(2).normal(size=(len(X), 3))
+    there = device.asarray(X)
+    expected = SoftmaxRegression().fit(X, y, offset=offset)
+    model = SoftmaxRegression(warm_start=True).fit(there, y, offset=device.asarray(offset)).fit(there, y, offset=offset)
+    np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        model.predict_proba(there, offset=offset).get(), expected.predict_proba(X, offset=offset), atol=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X: X * np.inf, "Input X contains NaN|infinity"),
+        (lambda X: X[:, :2], "X has 2 features, but SoftmaxRegression is expecting 3"),
+        (lambda X: X[0], "Expected 2D array, got 1D array"),
+        (lambda X: X[:0], "a minimum of 1 row"),
+        (lambda X: X.astype(complex), "must hold numbers. Got dtype complex128"),
+    ],
+)
+def test_bad_rows_are_named(device, change, message):
+    X, y, _ = rows()
+    model = SoftmaxRegression().fit(X, y)
+    with pytest.raises(ValueError, match=message):
+        model.predict(change(device.asarray(X)))
+
+
+def test_penalties_with_kinks_say_that_they_are_fitted_on_the_host(device):
+    X, y, _ = rows()
+    with pytest.raises(TypeError, match=r"SoftmaxRegression computes on the host, and X is on a CUDA device"):
+        SoftmaxRegression(l1_ratio=0.5).fit(device.asarray(X), y)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_a_backend_of_the_host_cannot_read_them(device, backend):
+    X, y, _ = rows()
+    with config_context(backend=backend), pytest.raises(ValueError, match=f"which backend='{backend}' cannot read"):
+        SoftmaxRegression().fit(device.asarray(X), y)
