@@ -1,4 +1,4 @@
-"""Softmax regression on data of a device, in the simulator: what ``test_on_device.py`` runs there."""
+"""Softmax regression on data of a device, in the simulator: what ``test_device_rows.py`` runs there."""
 
 import sys
 
@@ -9,8 +9,8 @@ from device_arrays import TRANSFERRED, DeviceArray, installed
 from sksoft import SoftmaxRegression, config_context
 from sksoft.kernels.blocks import serial_blas
 from sksoft.objective.batches import InMemory
-from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.links import LINKS
+from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.objective import Objective
 from sksoft.objective.penalties import Ridge
 from sksoft.objective.scores import Linear
@@ -80,7 +80,10 @@ def test_rows_stay_on_the_device(device):
     rng = np.random.default_rng(1)
     design, codes = device.asarray(rng.normal(size=(n, 2))), rng.integers(0, 2, size=n)
     objective = Objective(
-        FenchelYoung(LINKS["softmax"]), Linear(2, 2, False), InMemory(design, Labels(codes, 2), np.ones(n)), Ridge(np.ones(2))
+        FenchelYoung(LINKS["softmax"]),
+        Linear(2, 2, False),
+        InMemory(design, Labels(codes, 2), np.ones(n)),
+        Ridge(np.ones(2)),
     )
     TRANSFERRED.update(to_device=0, to_host=0)
     point = objective.at(np.zeros(2))

@@ -4,4 +4,4 @@ from simulated import run_simulated
 
 
 def test_in_the_simulator():
-    run_simulated("tests/hierarchical/on_device.py")
+    run_simulated("tests/hierarchical/device_nodes.py")

@@ -4,4 +4,4 @@ from simulated import run_simulated
 
 
 def test_in_the_simulator():
-    run_simulated("tests/linear/on_device.py")
+    run_simulated("tests/linear/device_rows.py")

@@ -1,4 +1,4 @@
-"""Trees of softmaxes on data of a device, in the simulator: what ``test_on_device.py`` runs there."""
+"""Trees of softmaxes on data of a device, in the simulator: what ``test_device_nodes.py`` runs there."""
 
 import sys
 
@@ -28,7 +28,9 @@ def rows(n=36, p=2):
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"tree": "huffman"}, {"tree": "kmeans", "arity": 3, "label_smoothing": 0.05}], ids=["huffman", "kmeans"]
+    "parameters",
+    [{"tree": "huffman"}, {"tree": "kmeans", "arity": 3, "label_smoothing": 0.05}],
+    ids=["huffman", "kmeans"],
 )
 def test_nodes_are_fitted_on_the_device_as_on_the_host(device, parameters):
     X, y = rows()
