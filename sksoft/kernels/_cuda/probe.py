@@ -1,4 +1,4 @@
-"""One kernel, compiled and run, and what the device says of itself."""
+"""One kernel, compiled and run, one product of matrices, and what the device says of itself."""
 
 from sksoft.kernels._cuda import _api
 from sksoft.kernels._cuda._api import cuda, jit, xp
@@ -24,6 +24,9 @@ def run() -> str:
     doubled.launch(x.dtype, (1, _api.BLOCK), (x, 2.0, out))
     if float(out.sum()) != N * (N - 1):
         raise RuntimeError("a kernel ran and computed something else than it should.")
+    rows = x.reshape(8, 8)  # by cuBLAS, which CuPy's wheels are without
+    if float((rows @ rows).trace()) != float((rows * rows.T).sum()):
+        raise RuntimeError("a product of matrices is something else than it should be.")
     if _api.SIMULATED:
         return "simulator"
     device = cuda.get_current_device()
