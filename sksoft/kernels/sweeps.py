@@ -5,7 +5,8 @@ few rows at a time, all of whose numbers stay in the cache. For the first produc
 
     tiled = [X₁ᵀ, X₂ᵀ, …]        Xₜ the rows t · TILE … (t + 1) · TILE − 1, the last maybe fewer
 
-all in one flat array; for the second, row by row as X itself.
+all in one flat array; for the second, row by row as X itself. A device does without tiles: its products are as fast as
+its memory for rows as they stand.
 """
 
 import numpy as np
@@ -37,8 +38,8 @@ def softmax_hessian_sweep(rows, tiled, proba, weights, direction):
     Parameters
     ----------
     rows : IN ndarray (n, c), float32 or float64
-    tiled : IN ndarray (n · c,), dtype of `rows`
-        The same numbers, tile by tile.
+    tiled : IN ndarray (n · c,), dtype of `rows`, or None
+        The same numbers, tile by tile; where None is given, as on a device, they are made if they are needed.
     proba : IN ndarray (n, K), dtype of `rows`
     weights : IN ndarray (n,), float64, non-negative
         A row of weight 0 contributes 0, whatever its probabilities.

@@ -49,6 +49,7 @@ def _curved(proba, weights, u):
 
 @sweeps.softmax_hessian_sweep.implement("numba")
 def softmax_hessian_sweep(rows, tiled, proba, weights, direction):
+    tiled = sweeps.tiles_of(rows) if tiled is None else tiled
     rows, tiled, weights, direction = (read_only(np.ascontiguousarray(a)) for a in (rows, tiled, weights, direction))
     by_class = proba.T if proba.strides[0] == proba.itemsize else np.ascontiguousarray(proba.T)
     total = np.zeros(direction.shape)

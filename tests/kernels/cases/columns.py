@@ -8,6 +8,8 @@ from cases.rowwise import normal, rng
 
 # (K, N, L): tiles of 4 rows and 8 columns, with and without what is left over, one and several blocks of rows
 STACKS = [(1, 0, 3), (1, 1, 1), (2, 5, 1), (3, 7, 2), (4, 8, 8), (8, 67, 41), (5, 130, 19), (6, 20_000, 9)]
+# few numbers, for simulated devices: several tiles of directions and blocks of rows, more problems than threads
+SMALL_STACKS = [(6, 40, 2), (1, 20, 11)]
 # sums of products of both signs, of size about one
 SUMS = {"rtol": {"float64": 1e-11, "float32": 1e-11}, "atol": {"float64": 1e-12, "float32": 1e-12}}
 ENTRIES = {"rtol": {"float64": 1e-12, "float32": 1e-5}, "atol": {"float64": 1e-14, "float32": 1e-5}}
@@ -42,7 +44,7 @@ def product_case(n, m, width, index_dtype=np.int32, density=0.2):
 
 
 CASES = {
-    "gram_columns": [gram_case(shape) for shape in STACKS],
+    "gram_columns": [gram_case(shape) for shape in STACKS + SMALL_STACKS],
     "advance_columns": [advance_case(shape, inside) for shape in STACKS for inside in (False, True)],
     "csr_times_dense": [
         product_case(0, 3, 2),
@@ -52,5 +54,9 @@ CASES = {
         product_case(40, 30, 12, index_dtype=np.int64),
         product_case(20, 10, 9, density=0.0),
         product_case(60_000, 30, 12),
+        # few numbers, for simulated devices: more columns than threads, and long rows
+        product_case(6, 5, 11, density=0.5),
+        product_case(2, 130, 1, density=0.9),
+        product_case(1, 70, 3, density=0.95),
     ],
 }
