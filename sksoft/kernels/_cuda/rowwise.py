@@ -13,6 +13,7 @@ from sksoft.kernels._cuda._api import cuda, device, jit, load4, store4, xp
 from sksoft.kernels._cuda.compiled import compiled
 from sksoft.kernels._cuda.elementary import exp, isinf, log
 from sksoft.kernels._cuda.layout import contiguous, delivered, result
+from sksoft.kernels._cuda.products import jacobian_product
 from sksoft.kernels._cuda.row_teams import aligned, teams
 from sksoft.kernels._cuda.warps import max_of, sum_of
 
@@ -165,6 +166,11 @@ def cross_entropy_rows(scores, codes, weights, *, residual, proba=None, smoothin
     if proba is not None:
         delivered(shares, proba)
     return weighted_sum(weights, losses)
+
+
+@rowwise.softmax_jvp_rows.implement("cuda", writes=("out",))
+def softmax_jvp_rows(proba, vectors, *, weights=None, out=None):
+    return jacobian_product(proba, vectors, weights, out)
 
 
 def weighted_sum(weights, losses) -> float:

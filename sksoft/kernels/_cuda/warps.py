@@ -38,6 +38,14 @@ def compensated(total, excess, x):
 
 
 @device
+def two_sum(a, b):
+    """The sum of two numbers, and what its rounding took from it (Knuth); NaN where the sum is infinite."""
+    total = a + b
+    of_b = total - a
+    return total, (a - (total - of_b)) + (b - of_b)
+
+
+@device
 def corrected(x, excess):
     """`x` less what is above the true sum, as far as that is a number."""
     return x - excess if excess == excess else x
@@ -124,3 +132,67 @@ def sum_of(real, *, whole_block: bool = False):
 def max_of(real, *, whole_block: bool = False):
     """``(x, width) -> max x`` over a team."""
     return (_over_block if whole_block else _over_team)(larger, real)
+
+
+@cache
+def pair_sum_of(real, *, whole_block: bool = False):
+    """``(high, low, width) -> Σ high, and Σ low with what rounding took from that`` over a team."""
+    over_team = _simulated_pairs(real) if SIMULATED else _pairs
+    return _block_pairs(over_team, real) if whole_block else over_team
+
+
+@device
+def _pairs(high, low, width):
+    offset = width >> 1
+    while offset > 0:
+        other, other_low = cuda.shfl_xor_sync(FULL, high, offset), cuda.shfl_xor_sync(FULL, low, offset)
+        high, lost = two_sum(high, other)
+        low = (low + other_low) + lost  # the same in both lanes
+        offset >>= 1
+    return high, low
+
+
+def _simulated_pairs(real):
+    kind = numba_type(real)
+
+    @device
+    def pairs(high, low, width):
+        highs = cuda.shared.array(1024, kind)
+        lows = cuda.shared.array(1024, kind)
+        lane = cuda.threadIdx.x
+        offset = width >> 1
+        while offset > 0:
+            highs[lane] = high
+            lows[lane] = low
+            cuda.syncthreads()
+            other, other_low = highs[lane ^ offset], lows[lane ^ offset]
+            cuda.syncthreads()
+            high, lost = two_sum(high, other)
+            low = (low + other_low) + lost
+            offset >>= 1
+        return high, low
+
+    return pairs
+
+
+def _block_pairs(over_team, real):
+    kind = numba_type(real)
+
+    @device
+    def pairs(high, low, width):
+        highs = cuda.shared.array(WARPS, kind)
+        lows = cuda.shared.array(WARPS, kind)
+        lane, warp = cuda.threadIdx.x % WARP, cuda.threadIdx.x // WARP
+        high, low = over_team(high, low, WARP)
+        if lane == 0:
+            highs[warp] = high
+            lows[warp] = low
+        cuda.syncthreads()
+        high, low = highs[0], lows[0]
+        for i in range(1, width // WARP):
+            high, lost = two_sum(high, highs[i])
+            low = (low + lows[i]) + lost
+        cuda.syncthreads()
+        return high, low
+
+    return pairs
