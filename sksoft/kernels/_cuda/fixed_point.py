@@ -111,6 +111,15 @@ def words_of(values, scale: Scale):
     return high, ((scaled - high) * scale.step).astype(np.int64)
 
 
+def marks_of(values, place: int):
+    """A float64 array of `xp` with 0 for what is not finite, and the marks of it, int64; None where all is finite."""
+    finite = xp.isfinite(values)
+    if bool(finite.all()):
+        return values, None
+    kind = xp.where(values > 0, 1, xp.where(values < 0, 2, 3))
+    return xp.where(finite, values, 0.0), xp.where(finite, 0, kind << (2 * place)).astype(np.int64)
+
+
 def totals(high, low, scale: Scale, marks=None, place: int = 0):
     """The sums, float64, of words and marks of any one shape, arrays of `xp`."""
     high = high + (low >> scale.bits)

@@ -35,12 +35,12 @@ def rows(n_rows, edges, *, weighted=False, n_groups=None, integer_hits=False):
     return build
 
 
-def class_rows(edges, *, weighted=False):
+def class_rows(edges, *, weighted=False, n_rows=500, n_classes=7):
     def build(dtype):
-        (proba,), _ = matrix(500, 7)(dtype)
+        (proba,), _ = matrix(n_rows, n_classes)(dtype)
         rng = np.random.default_rng(1)
-        weights = {"weights": rng.random(500)} if weighted else {}
-        return (proba, rng.integers(0, 7, 500), np.tile(edges, (7, 1))), weights
+        weights = {"weights": rng.random(n_rows)} if weighted else {}
+        return (proba, rng.integers(0, n_classes, n_rows), np.tile(edges, (n_classes, 1))), weights
 
     return build
 
@@ -72,15 +72,15 @@ def scored_rows(n_rows, *, weighted=False):
     return build
 
 
-def draws(n_rows, *, weighted=False):
+def draws(n_rows, *, weighted=False, resamples=range(3, 40), n_cuts=9):
     def build(_):
         rng = np.random.default_rng(n_rows)
         values = rng.random(n_rows)
         values[:2] = 0.0, 1.0
-        cuts = np.sort(rng.integers(0, n_rows, 9))
+        cuts = np.sort(rng.integers(0, n_rows, n_cuts))
         options = {"weights": rng.random(n_rows)} if weighted else {}
         starts = np.concatenate([[0, 0], cuts, [n_rows]])
-        return (values, starts), {"seed": 2**64 - 3, "resamples": range(3, 40), **options}
+        return (values, starts), {"seed": 2**64 - 3, "resamples": resamples, **options}
 
     return build
 
@@ -98,6 +98,7 @@ CASES = {
         Case("not probabilities", matrix(60, 4, SPECIAL)),
         Case("not probabilities, many classes", matrix(20, 130, SPECIAL)),
         Case("several blocks", matrix(90_000, 10)),
+        Case("few wide rows", matrix(2, 300, {(0, 290): np.nan, (1, 299): np.inf})),
     ],
     "bin_sums": [
         Case("uniform", rows(2500, UNIFORM), **LOOSE),
@@ -109,6 +110,9 @@ CASES = {
         Case("weights and groups", rows(2500, QUANTILE, weighted=True, n_groups=5), **LOOSE),
         Case("several blocks", rows(600_000, UNIFORM), **LOOSE),
         Case("no rows", rows(0, UNIFORM), **LOOSE),
+        Case("few rows, weights and groups", rows(26, QUANTILE, weighted=True, n_groups=3), **LOOSE),
+        Case("more groups than rows", rows(40, QUANTILE, n_groups=400), **LOOSE),
+        Case("more groups than weights", rows(20, QUANTILE, weighted=True, n_groups=400), **LOOSE),
     ],
     "class_bin_sums": [
         Case("uniform", class_rows(UNIFORM), **LOOSE),
@@ -117,19 +121,30 @@ CASES = {
         Case("many classes", many_classes(700, 130, 15), **LOOSE),
         Case("many classes, several blocks", many_classes(9000, 70, 10), **LOOSE),
         Case("many classes, one bin", many_classes(300, 64, 1), **LOOSE),
+        Case("few rows, weights", class_rows(QUANTILE, weighted=True, n_rows=6), **LOOSE),
+        Case("few rows of several tiles", many_classes(12, 19, 5), **LOOSE),
+        Case("many bins", class_rows(np.linspace(0.0, 1.0, 670)[1:-1], weighted=True, n_rows=5, n_classes=1), **LOOSE),
     ],
     "binary_score_sums": [
         Case("counts", scored_rows(3000), **LOOSE),
         Case("weights", scored_rows(3000, weighted=True), **LOOSE),
         Case("several blocks", scored_rows(400_000), **LOOSE),
         Case("no rows", scored_rows(0), **LOOSE),
+        Case("few rows", scored_rows(40), **LOOSE),
+        Case("few rows, weights", scored_rows(30, weighted=True), **LOOSE),
     ],
     "null_hit_sums": [
         Case("counts", draws(5000), **LOOSE),
         Case("weights", draws(5000, weighted=True), **LOOSE),
+        Case("few rows", draws(90, resamples=range(4), n_cuts=1), **LOOSE),
+        Case("few rows, weights", draws(50, weighted=True, resamples=range(3), n_cuts=3), **LOOSE),
+        Case("no resamples", draws(10, resamples=range(5, 5)), **LOOSE),
     ],
     "bootstrap_sums": [
         Case("counts", draws(5000), **LOOSE),
         Case("weights", draws(5000, weighted=True), **LOOSE),
+        Case("few rows", draws(90, resamples=range(4), n_cuts=1), **LOOSE),
+        Case("few rows, weights", draws(50, weighted=True, resamples=range(3), n_cuts=3), **LOOSE),
+        Case("no resamples", draws(10, resamples=range(5, 5)), **LOOSE),
     ],
 }

@@ -27,5 +27,7 @@ CASES = {
         Case("one cell", rows(100, 1), **LOOSE),
         Case("several blocks", rows(600_000, 1 << 10), **LOOSE),
         Case("no rows", rows(0, 8), **LOOSE),
+        Case("few rows", rows(40, 8, weighted=True), **LOOSE),
+        Case("few rows, large grid", rows(40, 5000), **LOOSE),
     ],
 }

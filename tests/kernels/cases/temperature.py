@@ -5,7 +5,7 @@ import numpy as np
 from cases import Case
 from cases.rowwise import normal, rng
 
-SHAPES = [(1, 1), (1, 2), (5, 3), (67, 10), (131, 33), (70, 41), (20_000, 12), (300, 1000)]
+SHAPES = [(1, 1), (1, 2), (5, 3), (67, 10), (131, 33), (70, 41), (20_000, 12), (300, 1000), (2, 300), (18, 5)]
 # sums of terms of either sign; float32 scores are exact inputs and all else is float64
 SUMS = {"rtol": {"float64": 1e-12, "float32": 1e-12}, "atol": {"float64": 1e-12, "float32": 1e-12}}
 
