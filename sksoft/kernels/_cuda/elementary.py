@@ -27,3 +27,4 @@ else:
     def fma(a, b, c):
         """``a b + c``, rounded once."""
         return cuda.fma(a, b, c)
+copysign = _library.copysign

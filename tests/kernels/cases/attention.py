@@ -7,6 +7,8 @@ from cases import Case
 # n, m, d, v: none, one, less than a tile, several tiles with a rest
 SHAPES = [(0, 3, 2, 1), (1, 1, 1, 1), (5, 7, 3, 2), (300, 1100, 20, 10), (700, 530, 64, 64)]
 SIGHTS = ("all", "bias", "limits", "groups", "mask", "additive", "everything", "nan")
+# the same for tiles of a simulated device; and few queries, whose keys are shared by several blocks
+FEW, FEWEST = (9, 21, 5, 10), (3, 20, 2, 2)
 LOOSE = {"rtol": {"float64": 1e-10, "float32": 2e-4}, "atol": {"float64": 1e-12, "float32": 2e-5}}
 
 
@@ -71,6 +73,9 @@ ARGUMENTS = [
     *((shape, "gaussian", "everything") for shape in SHAPES),
     *((SHAPES[3], "dot", name) for name in SIGHTS[1:]),
     *((SHAPES[2], "laplace", name) for name in SIGHTS[1:]),
+    *((FEW, score, "everything") for score in ("dot", "gaussian", "laplace")),
+    *((FEW, "dot", name) for name in ("limits", "nan")),
+    *((FEWEST, "dot", name) for name in ("bias", "limits")),
 ]
 
 CASES = {
