@@ -40,7 +40,7 @@ from sksoft.kernels._cuda.tiles import (
     times_rows,
     write_tile,
 )
-from sksoft.kernels._cuda.warps import larger, max_of, numba_type, sum_of
+from sksoft.kernels._cuda.warps import corrected, larger, max_of, numba_type, sum_of
 from sksoft.kernels.attention import SCORES, Sight
 
 # What says who sees whom, as kernels take it: bias, limits, query_groups, key_groups, mask, mask of numbers. Empty
@@ -208,10 +208,10 @@ def attend_parts(real, score):
                 more = take(kept, values, start, stop, first_value, right, thread)
                 found, excess = add_tile(times_rows(found, shrink), shrunk_rows(excess, shrink), more)
             write_tile(sums[part], row, first_value + lane * QUAD, found, excess)
-            write_row_sums(tops[part], totals[part], row, n, lane, top[0], total[0] - total_excess[0])
-            write_row_sums(tops[part], totals[part], row + 1, n, lane, top[1], total[1] - total_excess[1])
-            write_row_sums(tops[part], totals[part], row + 2, n, lane, top[2], total[2] - total_excess[2])
-            write_row_sums(tops[part], totals[part], row + 3, n, lane, top[3], total[3] - total_excess[3])
+            write_row_sums(tops[part], totals[part], row, n, lane, top[0], corrected(total[0], total_excess[0]))
+            write_row_sums(tops[part], totals[part], row + 1, n, lane, top[1], corrected(total[1], total_excess[1]))
+            write_row_sums(tops[part], totals[part], row + 2, n, lane, top[2], corrected(total[2], total_excess[2]))
+            write_row_sums(tops[part], totals[part], row + 3, n, lane, top[3], corrected(total[3], total_excess[3]))
 
     return attend_parts
 

@@ -12,6 +12,7 @@ _library = np if SIMULATED else math
 
 exp, expm1, log, log1p, sqrt = _library.exp, _library.expm1, _library.log, _library.log1p, _library.sqrt
 floor, fabs, isinf, isnan = _library.floor, _library.fabs, _library.isinf, _library.isnan
+copysign = _library.copysign
 power = np.power if SIMULATED else math.pow
 
 
@@ -27,4 +28,3 @@ else:
     def fma(a, b, c):
         """``a b + c``, rounded once."""
         return cuda.fma(a, b, c)
-copysign = _library.copysign

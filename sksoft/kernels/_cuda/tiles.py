@@ -18,6 +18,7 @@ import numpy as np
 from sksoft.kernels._cuda import _api
 from sksoft.kernels._cuda._api import SIMULATED, cuda, device, load4, store4
 from sksoft.kernels._cuda.elementary import copysign, fabs, isinf, isnan
+from sksoft.kernels._cuda.warps import compensated, corrected
 
 # Threads that share a row, and rows of threads; each thread has QUAD rows and QUAD columns.
 LANES = 2 if SIMULATED else 16
@@ -288,55 +289,42 @@ def plus_seen(real):
 
 
 @cache
-def compensated(real):
-    """``(total, excess, more) -> total, excess`` where total − excess is a sum of float32 to twice the digits.
+def compensated_term(real):
+    """``(total, excess, more) -> total, excess``, as ``warps.compensated`` for float32.
 
-    One of float64 has digits enough, and no excess.
+    A sum of float64 has digits enough, and no excess.
     """
     zero, narrow = real(0.0), real is np.float32
 
     @device
-    def compensated(total, excess, more):
-        if narrow:
-            more -= excess
-            after = total + more
-            grown = after - total
-            return after, (grown - more if grown - grown == zero else zero)  # infinite sums stay infinite
-        return total + more, zero
+    def compensated_term(total, excess, more):
+        return compensated(total, excess, more) if narrow else (total + more, zero)
 
-    return compensated
+    return compensated_term
 
 
 @cache
 def compensated_quad(real):
-    """:func:`compensated` for each of four."""
-    add = compensated(real)
-
-    @device
-    def compensated_quad(totals, excess, more):
-        t0, e0 = add(totals[0], excess[0], more[0])
-        t1, e1 = add(totals[1], excess[1], more[1])
-        t2, e2 = add(totals[2], excess[2], more[2])
-        t3, e3 = add(totals[3], excess[3], more[3])
-        return (t0, t1, t2, t3), (e0, e1, e2, e3)
-
-    return compensated_quad
+    """:func:`compensated_term` for each of four."""
+    return _each_of_four(compensated_term(real))
 
 
 @cache
 def compensated_tile(real):
-    """:func:`compensated` for each pair."""
-    add = compensated_quad(real)
+    """:func:`compensated_term` for each pair."""
+    return _each_of_four(compensated_quad(real))
 
+
+def _each_of_four(add):
     @device
-    def compensated_tile(totals, excess, more):
+    def each_of_four(totals, excess, more):
         t0, e0 = add(totals[0], excess[0], more[0])
         t1, e1 = add(totals[1], excess[1], more[1])
         t2, e2 = add(totals[2], excess[2], more[2])
         t3, e3 = add(totals[3], excess[3], more[3])
         return (t0, t1, t2, t3), (e0, e1, e2, e3)
 
-    return compensated_tile
+    return each_of_four
 
 
 @device
@@ -365,13 +353,13 @@ def write_row(out, row, column, totals, excess):
     """Four numbers of a row of `out`, as far as it has them."""
     n_columns = out.shape[1]
     if column < n_columns:
-        out[row, column] = totals[0] - excess[0]
+        out[row, column] = corrected(totals[0], excess[0])
     if column + 1 < n_columns:
-        out[row, column + 1] = totals[1] - excess[1]
+        out[row, column + 1] = corrected(totals[1], excess[1])
     if column + 2 < n_columns:
-        out[row, column + 2] = totals[2] - excess[2]
+        out[row, column + 2] = corrected(totals[2], excess[2])
     if column + 3 < n_columns:
-        out[row, column + 3] = totals[3] - excess[3]
+        out[row, column + 3] = corrected(totals[3], excess[3])
 
 
 @device
