@@ -89,3 +89,30 @@ def test_only_validation_touches_scikit_learns_private_modules():
                 private = [part for part in node.module.split(".") if part.startswith("_")]
                 private += [alias.name for alias in node.names if alias.name.startswith("_")]
                 assert not private, f"{path}:{node.lineno} imports {private}"
+
+
+CUDA_PACKAGES = {"numba_cuda", "cupy", "cupyx", "cuda"}
+
+
+def cuda_imports(source):
+    """Lines that import a package of CUDA, by name or by ``import_module``."""
+    for node in ast.walk(ast.parse(source)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "import_module":
+            names = [part.value for part in node.args if isinstance(part, ast.Constant)]
+        if any(name.split(".")[0] in CUDA_PACKAGES or name.startswith("numba.cuda") for name in names):
+            yield node.lineno
+
+
+def test_cuda_is_imported_by_one_module():
+    importing = [path for path in MODULES if list(cuda_imports(path.read_text(encoding="utf-8")))]
+    assert [str(path.relative_to(PACKAGE)) for path in importing] == ["kernels/_cuda/_api.py"]
+
+
+def test_a_planted_import_of_cuda_is_seen():
+    assert list(cuda_imports("from numba import cuda")) == [1]
+    assert list(cuda_imports("import numpy\nx = import_module('cupy')")) == [2]

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array, check_consistent_length
 
+from sksoft.kernels import placement
 from sksoft.kernels.blocks import serial_blas
 from sksoft.kernels.rowwise import softmax_rows
 from sksoft.linear.inference_columns import Columns, Dependencies, dependencies, orthonormal
@@ -151,7 +152,8 @@ def of_fit(problem: Problem, w: np.ndarray, bound: float, names: list[str], clas
         return None
     if problem.target.n_classes * (problem.X.shape[1] + 1) > MOST_DECIDED:
         return _complete(problem) if complete else None
-    columns = Columns.centred(problem.X, problem.weights, problem.fit_intercept)
+    # linear programs are solved on the host, and so rows of a device are fetched for them
+    columns = Columns.centred(placement.fetched(problem.X), problem.weights, problem.fit_intercept)
     triangle = columns.triangle()
     kept = dependencies(columns, triangle).independent
     coef, intercept = (part / problem.temperature for part in one_row_each(*problem.unpack(w)))
@@ -160,7 +162,7 @@ def of_fit(problem: Problem, w: np.ndarray, bound: float, names: list[str], clas
         apart = separation(columns, triangle, kept, problem.target, problem.weights, matrix)
     else:
         whitened, back = orthonormal(columns, triangle, kept)
-        likelihood = Likelihood(whitened, problem.target, problem.weights, problem.batches.offset)
+        likelihood = Likelihood(whitened, problem.target, problem.weights, placement.fetched(problem.batches.offset))
         start = whitened_contrasts(columns, kept, back, coef, intercept)
         if likelihood.is_steady(start):
             return None

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 from device_arrays import TRANSFERRED, DeviceArray, installed
+from sklearn.exceptions import ConvergenceWarning
 
 from sksoft import SoftmaxRegression, config_context
 from sksoft.kernels.blocks import serial_blas
@@ -166,6 +167,13 @@ def test_penalties_with_kinks_say_that_they_are_fitted_on_the_host(device):
     X, y, _ = rows()
     with pytest.raises(TypeError, match=r"SoftmaxRegression computes on the host, and X is on a CUDA device"):
         SoftmaxRegression(l1_ratio=0.5).fit(device.asarray(X), y)
+
+
+def test_separated_classes_are_found_as_on_the_host(device):
+    X, _, _ = rows()
+    y = (X[:, 0] > 0.0).astype(int)
+    with pytest.warns(ConvergenceWarning, match="complete separation"):
+        SoftmaxRegression(C=np.inf, max_iter=20).fit(device.asarray(X), y)
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
