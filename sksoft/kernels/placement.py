@@ -10,7 +10,7 @@ References
 .. [2] "DLPack: open in memory tensor structure", specification of ``__dlpack__`` and ``__dlpack_device__``.
 """
 
-from importlib import import_module
+import sys
 
 import numpy as np
 
@@ -97,19 +97,19 @@ def beside(array, like):
         return _moved_beside(array, like)
     name = library(like)
     if name == "torch":
-        return import_module("torch").from_dlpack(array)
+        return sys.modules["torch"].from_dlpack(array)
     if name == "numba":
-        return import_module("numba.cuda").as_cuda_array(array)
+        return sys.modules["numba.cuda"].as_cuda_array(array)
     return array
 
 
 def _moved_beside(array: np.ndarray, like):
-    """An array of the host moved by `like`'s own library: ours may be what cannot be used."""
+    """An array of the host moved by `like`'s own library, which its array shows to be loaded: ours may be unusable."""
     name = library(like)
     if name == "torch":
-        return import_module("torch").asarray(array, device=like.device, copy=True)
+        return sys.modules["torch"].asarray(array, device=like.device, copy=True)
     if name == "numba":
-        return import_module("numba.cuda").to_device(array)
+        return sys.modules["numba.cuda"].to_device(array)
     if name == "cupy":
-        return import_module("cupy").asarray(array)
+        return sys.modules["cupy"].asarray(array)
     return to_device(array)
