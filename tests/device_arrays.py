@@ -185,9 +185,12 @@ cupy = FakeCupy("cupy")
 
 @contextmanager
 def installed():
-    """Device arrays behind ``xp``, and kernels of the simulator on what stands behind them."""
+    """Device arrays behind ``xp``, and the simulator's kernels on what stands behind them; on a device, CuPy itself."""
     from sksoft.kernels._cuda import _api
 
+    if not _api.SIMULATED:
+        yield _api.xp
+        return
     library, launch = _api._array_library, _api.launch
 
     def launch_on_memory(kernel, blocks, threads, arguments, shared_bytes=0):

@@ -4,10 +4,11 @@ import sys
 
 import numpy as np
 import pytest
-from device_arrays import TRANSFERRED, DeviceArray, installed
+from device_arrays import TRANSFERRED, installed
 
 from sksoft import HierarchicalSoftmaxClassifier, config_context
 from sksoft.hierarchical import core_nodes
+from sksoft.kernels.placement import on_device
 
 sys.setswitchinterval(1e-6)  # else the simulator's threads wait 5 ms for each other
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -37,16 +38,16 @@ def test_nodes_are_fitted_on_the_device_as_on_the_host(device, parameters):
     there = device.asarray(X)
     on_host = HierarchicalSoftmaxClassifier(**parameters).fit(X, y)
     TRANSFERRED.update(to_device=0, to_host=0)
-    on_device = HierarchicalSoftmaxClassifier(**parameters).fit(there, y)
-    np.testing.assert_array_equal(on_device.tree_["parent"], on_host.tree_["parent"])
-    np.testing.assert_allclose(on_device.coef_, on_host.coef_, atol=1e-4)
-    assert on_device.converged_
-    assert on_device.gap_ <= on_device.tol * on_device.objective_
-    assert type(on_device.coef_) is np.ndarray
-    proba = on_device.predict_proba(there)
-    assert isinstance(proba, DeviceArray)
-    np.testing.assert_allclose(proba.get(), on_device.predict_proba(X), atol=1e-12)
-    np.testing.assert_array_equal(on_device.predict(there), on_device.predict(X))
+    model = HierarchicalSoftmaxClassifier(**parameters).fit(there, y)
+    np.testing.assert_array_equal(model.tree_["parent"], on_host.tree_["parent"])
+    np.testing.assert_allclose(model.coef_, on_host.coef_, atol=1e-4)
+    assert model.converged_
+    assert model.gap_ <= model.tol * model.objective_
+    assert type(model.coef_) is np.ndarray
+    proba = model.predict_proba(there)
+    assert on_device(proba)
+    np.testing.assert_allclose(proba.get(), model.predict_proba(X), atol=1e-12)
+    np.testing.assert_array_equal(model.predict(there), model.predict(X))
 
 
 def test_what_costs_a_path_or_a_search(device):
