@@ -1,7 +1,7 @@
 """Divergence of softmax from target distributions with its gradient, in one pass; and the entropy of distributions.
 
-As in :mod:`~sksoft.kernels._cuda.cross_entropy`: losses of rows are left to be summed in float64; short rows of scores and
-of targets are held in the registers of a team of lanes, along long ones a block walks twice.
+As in :mod:`~sksoft.kernels._cuda.cross_entropy`: losses of rows are left to be summed in float64; short rows of scores
+and of targets are held in the registers of a team of lanes, along long ones a block walks twice.
 """
 
 import numpy as np
