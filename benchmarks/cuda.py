@@ -24,6 +24,7 @@ import argparse
 import os
 import platform
 import sys
+import warnings
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -308,6 +309,9 @@ def main():
     if SIMULATED and not args.tiny:
         print("Nothing is measured: this is numba's simulator, which can only be tried with --tiny.")
         return 2
+    if SIMULATED:  # the simulator waits for its threads in a loop, and says of infinities what kernels do not
+        sys.setswitchinterval(1e-6)
+        warnings.simplefilter("ignore", RuntimeWarning)
     from sksoft.kernels._cuda._api import xp
 
     sizes = TINY if args.tiny else SMALL if args.memcheck else FULL
