@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 
 from sksoft.kernels._cuda._api import SIMULATED, cuda, device
+from sksoft.kernels._cuda.warps import two_sum
 
 
 @cache
@@ -29,9 +30,8 @@ def add_of(real):
 
     @device
     def add(total, low, x):
-        result = total + x
-        other = result - total
-        return result, low + ((total - (result - other)) + (x - other))
+        total, rest = two_sum(total, x)
+        return total, low + rest
 
     return add
 

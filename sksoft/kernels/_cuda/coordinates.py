@@ -44,6 +44,22 @@ def entries_of(sparse):
     return entries, row_of
 
 
+def dot_of(real, sparse):
+    """``(values, indptr, indices, j, vector) -> `` a thread's share of ⟨x_j, vector⟩ over the block."""
+    entries, row_of = entries_of(sparse)
+    zero = real(0.0)
+
+    @device
+    def dot(values, indptr, indices, j, vector):
+        first, last, line = entries(values, indptr, j)
+        total = zero
+        for e in range(first + cuda.threadIdx.x, last, cuda.blockDim.x):
+            total += values[line, e] * vector[row_of(indices, e)]
+        return total
+
+    return dot
+
+
 def _parts(columns):
     """Values, indptr and indices as kernels read them, and the variant."""
     if len(columns) == 1:
@@ -64,7 +80,7 @@ def _stacked(*arrays):
 def walk(real, sparse):
     """``coordinate_sweep`` by one block; `penalties` are l1, l2, lower and upper."""
     block_sum, zero, one = sum_of(real, whole_block=True), real(0.0), real(1.0)
-    entries, row_of = entries_of(sparse)
+    (entries, row_of), dot = entries_of(sparse), dot_of(real, sparse)
 
     @device
     def reached(target, l1, lower, upper, total):
@@ -72,14 +88,6 @@ def walk(real, sparse):
         x = zero if size <= zero else (size if target > zero else -size) / total
         x = lower if x < lower else x
         return upper if x > upper else x
-
-    @device
-    def slope_along(values, indptr, indices, j, residual):
-        first, last, line = entries(values, indptr, j)
-        total = zero
-        for e in range(first + cuda.threadIdx.x, last, cuda.blockDim.x):
-            total += values[line, e] * residual[row_of(indices, e)]
-        return block_sum(total, cuda.blockDim.x)
 
     @device
     def move(values, indptr, indices, j, delta, bend, residual, scores):
@@ -108,7 +116,7 @@ def walk(real, sparse):
                 if total > zero:
                     # read before the barriers of the sum, behind which a thread writes it
                     old = position[s]
-                    slope = slopes[s] + slope_along(values, indptr, indices, members[s], residual)
+                    slope = slopes[s] + block_sum(dot(values, indptr, indices, members[s], residual), cuda.blockDim.x)
                     target = curvature[s] * old - slope
                     delta = reached(target, penalties[0, s], penalties[2, s], penalties[3, s], total) - old
                     if delta != zero:
@@ -153,16 +161,7 @@ def walk_groups(real, sparse):
     stand in the kernel itself: shared memory of a function that two others call would be linked twice.
     """
     block_sum, zero = sum_of(real, whole_block=True), real(0.0)
-    entries, row_of = entries_of(sparse)
-
-    @device
-    def dot(values, indptr, indices, j, vector):
-        """This thread's share."""
-        first, last, line = entries(values, indptr, j)
-        total = zero
-        for e in range(first + cuda.threadIdx.x, last, cuda.blockDim.x):
-            total += values[line, e] * vector[row_of(indices, e)]
-        return total
+    (entries, row_of), dot = entries_of(sparse), dot_of(real, sparse)
 
     @device
     def aim(curvature, position, slope, lower, upper, target, k):

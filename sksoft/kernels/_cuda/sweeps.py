@@ -13,15 +13,14 @@ from sksoft.kernels._cuda.column_sums import MOST_ROWS, column_sums, merge_of
 from sksoft.kernels._cuda.compensated import add_of, settled
 from sksoft.kernels._cuda.compiled import compiled
 from sksoft.kernels._cuda.layout import contiguous
+from sksoft.kernels._cuda.rowwise import softmax_jvp_rows
 from sksoft.kernels._cuda.warps import numba_type, sum_of
 
 
 @sweeps.softmax_hessian_sweep.implement("cuda")
 def softmax_hessian_sweep(rows, tiled, proba, weights, direction):
     u = xp.matmul(rows, direction.T)
-    u -= (proba * u).sum(axis=1, keepdims=True)
-    u *= proba
-    u = xp.where(weights[:, None] != 0.0, u * weights[:, None].astype(u.dtype), u.dtype.type(0))
+    softmax_jvp_rows(proba, u, weights=weights, out=u)
     return xp.matmul(u.T, rows).astype(np.float64)
 
 
