@@ -61,6 +61,12 @@ def held_teams(n_rows: int, n_columns: int, itemsize: int, quads: bool) -> Teams
     return Teams(False, width, min(-(-n_rows // (BLOCK // width)), _api.max_blocks()), BLOCK)
 
 
+def holds(grid: Teams, n_columns: int, itemsize: int, quads: bool) -> bool:
+    """Whether the registers of a team of :func:`held_teams` are enough for a row, also where it is a block."""
+    size, held = (BYTES // itemsize, HELD_QUADS) if quads else (1, HELD_ENTRIES)
+    return n_columns <= size * held * grid.width
+
+
 def aligned(*matrices) -> bool:
     """Whether all rows of contiguous matrices begin at a multiple of 16 bytes."""
     return all(matrix.shape[1] * matrix.itemsize % BYTES == 0 and _address(matrix) % BYTES == 0 for matrix in matrices)

@@ -196,3 +196,24 @@ def _block_pairs(over_team, real):
         return high, low
 
     return pairs
+
+
+if SIMULATED:
+
+    @device
+    def any_lane(condition):
+        """Whether a condition holds in any lane of the warp, all of whose lanes must come."""
+        cells = cuda.shared.array(1024, types.int64)
+        lane = cuda.threadIdx.x
+        cells[lane] = condition
+        cuda.syncthreads()
+        found = cells[lane // WARP * WARP : (lane // WARP + 1) * WARP].any()
+        cuda.syncthreads()
+        return bool(found)
+
+else:
+
+    @device
+    def any_lane(condition):
+        """Whether a condition holds in any lane of the warp, all of whose lanes must come."""
+        return cuda.any_sync(FULL, condition)
