@@ -41,7 +41,7 @@ if SIMULATED:
             return _dynamic_array(self, shape, dtype, alignment)
         line = sys._getframe(1)
         with _making:
-            key = line.f_code.co_filename, line.f_lineno
+            key = line.f_code.co_filename, line.f_lineno, str(dtype)
             if key not in self._allocations:
                 self._allocations[key] = np.empty(shape, as_dtype(dtype) if isinstance(dtype, Type) else dtype)
             return self._allocations[key]
