@@ -21,9 +21,9 @@ from sksoft.kernels._cuda._api import WARP, cuda, device, jit, xp
 from sksoft.kernels._cuda.compiled import compiled
 from sksoft.kernels._cuda.draws import DRAWS, POISSON, drawn
 from sksoft.kernels._cuda.elementary import log, log1p
-from sksoft.kernels._cuda.fixed_point import Scale, add_of, largest, scale_of, totals
+from sksoft.kernels._cuda.fixed_point import Scale, add_of, add_to_word, largest, scale_of, totals
 from sksoft.kernels._cuda.layout import contiguous
-from sksoft.kernels._cuda.private_cells import MOST_BYTES, cells, clear, gather
+from sksoft.kernels._cuda.private_cells import MOST_BYTES, add_to_own, cells, clear, gather
 from sksoft.kernels._cuda.row_extremes import row_extremes
 
 # private, weighted
@@ -55,13 +55,14 @@ def bin_of(edges, first, n_edges, score):
     return low - first
 
 
-def row_added(real, weighted):
+def row_added(real, private, weighted):
     """Add a row to the words of its cell, the first of them at `at` and the next `stride` further each."""
-    add, zero = add_of(real), real(0.0)
+    add_word = add_to_own if private else add_to_word
+    add, zero = add_of(real, add_word), real(0.0)
 
     @device
     def add_row(words, at, stride, score, hit, weight, ups, step, marks, cell):
-        cuda.atomic.add(words, at, np.int64(1))
+        add_word(words, at, np.int64(1))
         if weighted:
             add(words, at + stride, at + 2 * stride, weight, ups[0], step, marks, cell, 0)
             add(words, at + 3 * stride, at + 4 * stride, weight * score, ups[1], step, marks, cell, 1)
@@ -70,7 +71,7 @@ def row_added(real, weighted):
         else:
             add(words, at + stride, at + 2 * stride, score, ups[1], step, marks, cell, 0)
             if hit:
-                cuda.atomic.add(words, at + 3 * stride, np.int64(1))
+                add_word(words, at + 3 * stride, np.int64(1))
 
     return add_row
 
@@ -81,14 +82,14 @@ def row_added(real, weighted):
 )
 def rows_to_bins(real, private, weighted):
     """Add rows to (group, bin); all are of group 0 where `groups` is empty, and of weight 1 where `weights` is."""
-    add_row, kinds, one = row_added(real, weighted), WEIGHTED_WORDS if weighted else PLAIN_WORDS, real(1.0)
+    add_row, kinds, one = row_added(real, private, weighted), WEIGHTED_WORDS if weighted else PLAIN_WORDS, real(1.0)
 
     @jit
     def rows_to_bins(scores, hits, weights, groups, edges, copies, up_weight, up_score, up_square, step, words, marks):
         n_cells, n_bins = marks.size, edges.size + 1
-        own = cuda.shared.array(0, types.int64)
+        own = cuda.shared.array(0, types.uint32)
         if private:
-            clear(own, kinds * n_cells * copies)
+            clear(own)
         copy, ups = cuda.threadIdx.x % copies, (up_weight, up_score, up_square)
         for row in range(cuda.grid(1), scores.size, cuda.gridsize(1)):
             cell = bin_of(edges, 0, edges.size, scores[row])
@@ -117,7 +118,7 @@ def classes_to_bins(real, private, weighted):
     A block has `tile` neighbouring classes and rows in turn: thread t has the entry t % tile of the row t // tile.
     Threads that are left over wait.
     """
-    add_row, kinds, one = row_added(real, weighted), WEIGHTED_WORDS if weighted else PLAIN_WORDS, real(1.0)
+    add_row, kinds, one = row_added(real, private, weighted), WEIGHTED_WORDS if weighted else PLAIN_WORDS, real(1.0)
 
     @jit
     def classes_to_bins(
@@ -125,9 +126,9 @@ def classes_to_bins(real, private, weighted):
     ):
         n, n_classes = proba.shape
         n_tiles, n_cells, n_own = (n_classes + tile - 1) // tile, marks.size, tile * n_bins
-        own = cuda.shared.array(0, types.int64)
+        own = cuda.shared.array(0, types.uint32)
         if private:
-            clear(own, kinds * n_own * copies)
+            clear(own)
         copy, ups = cuda.threadIdx.x % copies, (up_weight, up_score, up_square)
         first_class = cuda.blockIdx.x % n_tiles * tile
         in_tile, in_block = cuda.threadIdx.x % tile, cuda.blockDim.x // tile
@@ -263,7 +264,8 @@ def class_bin_sums(proba, codes, edges, *, weights=None):
 )
 def scores_to_groups(real, private, weighted):
     """Add the seven scores of rows to their group: pairs of words, in the order of the contract."""
-    add, zero, half, one = add_of(real), real(0.0), real(0.5), real(1.0)
+    add = add_of(real, add_to_own if private else add_to_word)
+    zero, half, one = real(0.0), real(0.5), real(1.0)
 
     @device
     def add_scores(words, at, stride, p, hit, w, up, up_square, step, marks, cell):
@@ -283,9 +285,9 @@ def scores_to_groups(real, private, weighted):
     @jit
     def scores_to_groups(proba, hits, groups, weights, copies, up, up_square, step, words, marks):
         n_cells = marks.size
-        own = cuda.shared.array(0, types.int64)
+        own = cuda.shared.array(0, types.uint32)
         if private:
-            clear(own, 14 * n_cells * copies)
+            clear(own)
         copy = cuda.threadIdx.x % copies
         for row in range(cuda.grid(1), proba.size, cuda.gridsize(1)):
             cell = groups[row]

@@ -115,7 +115,7 @@ def drawn(thresholds, numbers, most: int, starts, seed, resamples, *, poisson: b
             row_marks = found if row_marks is empty else row_marks | found
         words_of_rows[2 * j : 2 * j + 2] = words_of(finite, scale)
     n_pieces = xp.zeros(n_cells + 1, np.int64)
-    n_pieces[1:] = xp.cumsum(-(-(starts[1:] - starts[:-1]) // PIECE))
+    n_pieces[1:] = xp.cumsum((starts[1:] - starts[:-1] + (PIECE - 1)) // PIECE)
     cell_of = xp.searchsorted(n_pieces, xp.arange(int(n_pieces[-1])), side="right") - 1
     words = xp.zeros((1 + 2 * len(numbers), len(resamples), n_cells), np.int64)
     marks = xp.zeros((len(resamples), n_cells), np.int64)

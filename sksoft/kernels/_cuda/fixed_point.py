@@ -20,7 +20,7 @@ NaN and infinities go to *marks*, int64 of which every sum has two bits for each
 has any holds what a sum of floating-point numbers would.
 
 In a kernel: ``add = add_of(real)``, and ``add(words, high, low, value, up, step, marks, cell, place)`` by any thread,
-at any time: `words` may be shared memory, which the block then adds to global memory; float32 kernels do no float64
+at any time, with `words` in global memory, or a block's own ones (``private_cells``); float32 kernels do no float64
 arithmetic by it. On the host: :func:`largest`, :func:`scale_of` before, :func:`totals` after.
 """
 
@@ -78,12 +78,19 @@ def scale_of(magnitude: float, n_terms: int, dtype) -> Scale:
     return Scale(2.0 ** min(bits - exponent, _HIGHEST[np.dtype(dtype)]), bits)
 
 
+@device
+def add_to_word(words, at, integer):
+    """Add to one of the words int64 in global memory."""
+    cuda.atomic.add(words, at, integer)
+
+
 @cache
-def add_of(real):
+def add_of(real, add_word=add_to_word):
     """``(words, high, low, value, up, step, marks, cell, place)``: add `value` to its words and marks.
 
-    `high` and `low` are indices of `words`, int64; `cell` is one of `marks`, int64, and `place` in 0..30 says which of
-    the sums of the cell it is. `up` and `step` are of the type `real`.
+    `high` and `low` are indices of `words`, to which ``add_word(words, index, integer)`` adds; `cell` is one of
+    `marks`, int64 in global memory, and `place` in 0..30 says which of the sums of the cell it is. `up` and `step` are
+    of the type `real`.
     """
     bound, zero = real(2.0**BITS), real(0.0)
 
@@ -93,10 +100,10 @@ def add_of(real):
         if fabs(scaled) < bound:
             whole = np.int64(scaled)
             if whole != 0:
-                cuda.atomic.add(words, high, whole)
+                add_word(words, high, whole)
             rest = np.int64((scaled - real(whole)) * step)
             if rest != 0:
-                cuda.atomic.add(words, low, rest)
+                add_word(words, low, rest)
         else:
             mark = 1 if scaled > zero else (2 if scaled < zero else 3)
             cuda.atomic.or_(marks, cell, np.int64(mark) << np.int64(2 * place))

@@ -11,9 +11,9 @@ from numba import types
 from sksoft.kernels import grids
 from sksoft.kernels._cuda._api import cuda, jit, xp
 from sksoft.kernels._cuda.compiled import compiled
-from sksoft.kernels._cuda.fixed_point import add_of, largest, scale_of, totals
+from sksoft.kernels._cuda.fixed_point import add_of, add_to_word, largest, scale_of, totals
 from sksoft.kernels._cuda.layout import contiguous
-from sksoft.kernels._cuda.private_cells import cells, clear, gather
+from sksoft.kernels._cuda.private_cells import add_to_own, cells, clear, gather
 
 
 # private
@@ -23,14 +23,15 @@ from sksoft.kernels._cuda.private_cells import cells, clear, gather
 )
 def residuals_to_nodes(real, private):
     """Add w (hit − score) to the nodes around each score, in shares; all weights are 1 where `weights` is empty."""
-    add, zero, one = add_of(real), real(0.0), real(1.0)
+    add = add_of(real, add_to_own if private else add_to_word)
+    zero, one = real(0.0), real(1.0)
 
     @jit
     def residuals_to_nodes(scores, hits, weights, copies, up, step, words, marks):
         n_nodes = marks.size
-        own = cuda.shared.array(0, types.int64)
+        own = cuda.shared.array(0, types.uint32)
         if private:
-            clear(own, 2 * n_nodes * copies)
+            clear(own)
         copy, n_cells = cuda.threadIdx.x % copies, n_nodes - 1
         for row in range(cuda.grid(1), scores.size, cuda.gridsize(1)):
             residual = (one if hits[row] else zero) - scores[row]

@@ -4,7 +4,12 @@ A table of cells is int64 ``words[kind * n_cells + cell]``. A block's own one ha
 neighbouring threads add in turn, so that those of a warp do not wait for each other where rows crowd in few cells: word
 ``(kind * n_cells + cell) * copies + copy``. Tables that do not fit are added to where they are, in global memory.
 
-All threads of a block come to :func:`clear` before any of them adds, and to :func:`gather` after.
+Devices add 32-bit words of shared memory in one instruction, and 64-bit ones by trying again until nobody came between
+(sm_80, sm_90: a loop around ATOMS.CAST.SPIN.64). So a block's own word is two uint32, the lower halves of all words
+first; who carries out of the lower half adds that to the upper one: exact, whatever the order.
+
+All threads of a block come to :func:`clear` before any of them adds, and to :func:`gather` after. The dynamic shared
+memory of a launch is a block's own words and nothing else.
 """
 
 from dataclasses import dataclass
@@ -19,6 +24,7 @@ from sksoft.kernels._cuda._api import BLOCK, SIMULATED, WARP, cuda, device
 MOST_BYTES, ROOMY_BYTES = 46 << 10, 24 << 10
 # Rows for each thread of a block, at least: the block's own cells must pay.
 ROWS_A_THREAD = 2 if SIMULATED else 16
+LOWER = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,22 @@ def cells(n_words: int, n_rows: int) -> Cells:
 
 
 @device
-def clear(own, n_words):
+def clear(own):
     """Zeros, by the whole block."""
-    for i in range(cuda.threadIdx.x, n_words, cuda.blockDim.x):
+    for i in range(cuda.threadIdx.x, own.size, cuda.blockDim.x):
         own[i] = 0
     cuda.syncthreads()
+
+
+@device
+def add_to_own(own, at, integer):
+    """Add an int64 to a word of the block."""
+    lower, upper = integer & LOWER, (integer >> 32) & LOWER
+    if lower != 0:
+        before = cuda.atomic.add(own, at, np.uint32(lower))
+        upper = (upper + ((np.int64(before) + lower) >> 32)) & LOWER
+    if upper != 0:
+        cuda.atomic.add(own, at + (own.size >> 1), np.uint32(upper))
 
 
 @device
@@ -68,8 +85,8 @@ def gather(own, copies, n_own, n_kinds, words, n_cells, first):
     cuda.syncthreads()
     for i in range(cuda.threadIdx.x, n_kinds * n_own, cuda.blockDim.x):
         total = np.int64(0)
-        for copy in range(copies):
-            total += own[i * copies + copy]
+        for at in range(i * copies, i * copies + copies):
+            total += (np.int64(own[at + (own.size >> 1)]) << 32) + np.int64(own[at])
         if total != 0:
             kind = i // n_own
             cuda.atomic.add(words, kind * n_cells + first + (i - kind * n_own), total)

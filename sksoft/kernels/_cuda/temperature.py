@@ -2,8 +2,8 @@
 
 The contract's sums are those of float64 arithmetic on scores of either precision, to 10⁻¹², and its units reach beyond
 float32: float32 scores are read as they are by a kernel that computes in float64. A row costs one read of the device's
-memory, for the second look at it finds it in a cache. What the kernel leaves of a row are three numbers, which ``xp``
-adds up.
+memory, for the second look at it finds it in a cache. A team keeps the sums over its rows, a block adds up those of
+its teams, and ``xp`` those of the blocks.
 """
 
 import numpy as np
@@ -22,7 +22,8 @@ VARIANTS = ((False,), (True,))
 
 
 def _moments(real, whole_block):
-    """Loss, slope and curvature of every row, (3, n)."""
+    """Σ w·loss, Σ w·slope and Σ w·curvature over the rows of every block, (3, blocks)."""
+    block_sum = sum_of(real, whole_block=True)
     row_max, row_sum = max_of(real, whole_block=whole_block), sum_of(real, whole_block=whole_block)
     zero, half, lowest = real(0.0), real(0.5), real(-np.inf)
     farthest = real(-min(temperature.FARTHEST, float(np.finfo(real).max)))
@@ -33,9 +34,10 @@ def _moments(real, whole_block):
         return distance if distance > farthest else farthest
 
     @jit
-    def moments(scores, codes, beta, twice, width, out):
+    def moments(scores, codes, weights, beta, twice, width, out):
         n, n_classes = scores.shape
         lane, in_block = cuda.threadIdx.x % width, cuda.blockDim.x // width
+        loss, slope, curvature = zero, zero, zero
         for first in range(cuda.blockIdx.x * in_block, n, cuda.gridDim.x * in_block):
             row = first + cuda.threadIdx.x // width
             last = n_classes if row < n else 0
@@ -53,19 +55,25 @@ def _moments(real, whole_block):
             total, sum_1, sum_2 = row_sum(total, width), row_sum(sum_1, width), row_sum(sum_2, width)
             if lane == 0 and row < n:
                 d, mean = below(scores[row, codes[row]], top, twice), sum_1 / total
-                out[0, row] = log(total) - beta * d
-                out[1, row] = mean - d
-                out[2, row] = sum_2 / total - mean * mean
+                loss += weights[row] * (log(total) - beta * d)
+                slope += weights[row] * (mean - d)
+                curvature += weights[row] * (sum_2 / total - mean * mean)
+        loss, slope = block_sum(loss, cuda.blockDim.x), block_sum(slope, cuda.blockDim.x)
+        curvature = block_sum(curvature, cuda.blockDim.x)
+        if cuda.threadIdx.x == 0:
+            out[0, cuda.blockIdx.x] = loss
+            out[1, cuda.blockIdx.x] = slope
+            out[2, cuda.blockIdx.x] = curvature
 
     return moments
 
 
-@compiled("real[:, ::1], int64[::1], real, real, int64, real[:, ::1]", VARIANTS)
+@compiled("real[:, ::1], int64[::1], real[::1], real, real, int64, real[:, ::1]", VARIANTS)
 def moments(real, whole_block):
     return _moments(real, whole_block)
 
 
-@compiled("float32[:, ::1], int64[::1], real, real, int64, real[:, ::1]", VARIANTS)
+@compiled("float32[:, ::1], int64[::1], real[::1], real, real, int64, real[:, ::1]", VARIANTS)
 def moments_of_float32(real, whole_block):
     return _moments(real, whole_block)
 
@@ -79,9 +87,10 @@ def row_ranges(scores, codes):
 
 @temperature.temperature_sums.implement("cuda")
 def temperature_sums(scores, codes, weights, *, beta, inverse_unit):
-    parts = xp.empty((3, len(scores)))
     grid = teams(*scores.shape)
+    parts = xp.empty((3, grid.blocks))
+    codes, weights = contiguous(codes, np.int64), contiguous(weights, np.float64)
     kernel = moments_of_float32 if scores.dtype == np.float32 else moments
-    arguments = contiguous(scores), contiguous(codes, np.int64), beta, 2.0 * inverse_unit, grid.width, parts
+    arguments = contiguous(scores), codes, weights, beta, 2.0 * inverse_unit, grid.width, parts
     kernel.launch(np.float64, grid, arguments, variant=(grid.whole_block,))
-    return (parts * weights).sum(axis=1)
+    return parts.sum(axis=1)

@@ -20,7 +20,7 @@ def matrix(n_rows, n_classes, special=None):
     return build
 
 
-def rows(n_rows, edges, *, weighted=False, n_groups=None, integer_hits=False):
+def rows(n_rows, edges, *, weighted=False, n_groups=None, integer_hits=False, special=()):
     def build(dtype):
         rng = np.random.default_rng(n_rows)
         scores = np.concatenate([UNIFORM, [0.0, 1.0], rng.random(n_rows)])[:n_rows].astype(dtype)
@@ -28,6 +28,7 @@ def rows(n_rows, edges, *, weighted=False, n_groups=None, integer_hits=False):
         options = {}
         if weighted:
             options["weights"] = rng.integers(0, 4, n_rows).astype(np.float64)
+            options["weights"][: len(special)] = special
         if n_groups:
             options |= {"groups": rng.integers(0, n_groups, n_rows), "n_groups": n_groups + 1}
         return (scores, hits.astype(np.intp) if integer_hits else hits, edges), options
@@ -72,19 +73,22 @@ def scored_rows(n_rows, *, weighted=False):
     return build
 
 
-def draws(n_rows, *, weighted=False, resamples=range(3, 40), n_cuts=9):
+def draws(n_rows, *, weighted=False, resamples=range(3, 40), n_cuts=9, special=()):
     def build(_):
         rng = np.random.default_rng(n_rows)
         values = rng.random(n_rows)
         values[:2] = 0.0, 1.0
         cuts = np.sort(rng.integers(0, n_rows, n_cuts))
         options = {"weights": rng.random(n_rows)} if weighted else {}
+        if special:
+            options["weights"][-len(special) :] = special
         starts = np.concatenate([[0, 0], cuts, [n_rows]])
         return (values, starts), {"seed": 2**64 - 3, "resamples": resamples, **options}
 
     return build
 
 
+NO_NUMBERS = (np.nan, np.nan)
 SPECIAL = {(0, 1): np.nan, (1, 2): -0.25, (2, 0): np.inf, (3, 0): -0.0, (4, 1): -np.inf, (5, 2): -np.nan}
 # Sums of differently ordered numbers that cancel in no place.
 LOOSE = {"rtol": {"float64": 1e-12, "float32": 1e-6}, "atol": {"float64": 1e-12, "float32": 1e-6}}
@@ -111,6 +115,7 @@ CASES = {
         Case("several blocks", rows(600_000, UNIFORM), **LOOSE),
         Case("no rows", rows(0, UNIFORM), **LOOSE),
         Case("few rows, weights and groups", rows(26, QUANTILE, weighted=True, n_groups=3), **LOOSE),
+        Case("weights that are no numbers", rows(26, QUANTILE, weighted=True, special=NO_NUMBERS), **LOOSE),
         Case("more groups than rows", rows(40, QUANTILE, n_groups=400), **LOOSE),
         Case("more groups than weights", rows(20, QUANTILE, weighted=True, n_groups=400), **LOOSE),
     ],
@@ -138,6 +143,7 @@ CASES = {
         Case("weights", draws(5000, weighted=True), **LOOSE),
         Case("few rows", draws(90, resamples=range(4), n_cuts=1), **LOOSE),
         Case("few rows, weights", draws(50, weighted=True, resamples=range(3), n_cuts=3), **LOOSE),
+        Case("weights that are no numbers", draws(12, weighted=True, resamples=range(3), special=NO_NUMBERS), **LOOSE),
         Case("no resamples", draws(10, resamples=range(5, 5)), **LOOSE),
     ],
     "bootstrap_sums": [
@@ -145,6 +151,7 @@ CASES = {
         Case("weights", draws(5000, weighted=True), **LOOSE),
         Case("few rows", draws(90, resamples=range(4), n_cuts=1), **LOOSE),
         Case("few rows, weights", draws(50, weighted=True, resamples=range(3), n_cuts=3), **LOOSE),
+        Case("weights that are no numbers", draws(12, weighted=True, resamples=range(3), special=NO_NUMBERS), **LOOSE),
         Case("no resamples", draws(10, resamples=range(5, 5)), **LOOSE),
     ],
 }
