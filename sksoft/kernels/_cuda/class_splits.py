@@ -57,7 +57,7 @@ def _owners(offsets):
 
 def _sorted(keys, *more):
     """The order by integer keys, of equals by `more`, the last first; of equals in all by place."""
-    return xp.lexsort(xp.stack([xp.arange(len(keys), dtype=np.result_type(keys, *more)), *more, keys]))
+    return xp.lexsort(xp.stack([xp.arange(len(keys), dtype=xp.result_type(keys, *more)), *more, keys]))
 
 
 def _rows(rows, classes):

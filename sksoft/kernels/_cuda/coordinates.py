@@ -3,8 +3,8 @@
 The two descents are sequential by contract: one block walks along the coordinates, and its threads share the rows. So
 a device pays for long columns only, and there as one of its multiprocessors does.
 
-* ``combine_columns`` with dense columns: a thread for each entry of the result. With sparse ones: a block for each
-  class walks along its columns, and its threads share a column's entries, so that each sum has one owner at a time.
+* ``combine_columns`` with dense columns: a thread for each entry of the result. With sparse ones: a team of lanes for
+  each column, all at once, whose entries are added up as integers (``fixed_point``).
 * ``project_on_columns``: a warp for a coordinate, or a block where columns are long.
 
 Columns come to kernels in one form: `values` (c, n) if dense, (1, nnz) if sparse, with `indptr` and `indices`, which
@@ -19,6 +19,7 @@ from sksoft.kernels import coordinates
 from sksoft.kernels._cuda._api import BLOCK, TEAM, cuda, device, jit, max_blocks, xp
 from sksoft.kernels._cuda.compiled import compiled
 from sksoft.kernels._cuda.elementary import fabs, sqrt
+from sksoft.kernels._cuda.fixed_point import add_of, largest, scale_of, totals
 from sksoft.kernels._cuda.layout import contiguous, delivered, result
 from sksoft.kernels._cuda.row_teams import teams
 from sksoft.kernels._cuda.warps import sum_of
@@ -268,23 +269,26 @@ def combine_dense(real):
     return combine_dense
 
 
-@compiled("real[:, ::1], int64[::1], int32[::1], real[::1], int64[::1], int64[::1], real[:, ::1]")
+@compiled(
+    "real[:, ::1], int64[::1], int32[::1], real[::1], int64[::1], int64[::1], int64, int64, real, real, int64[::1],"
+    "int64[::1]"
+)
 def combine_sparse(real):
-    """A block for each class, column by column: a column has a row once."""
-    zero = real(0.0)
+    """A team of `width` lanes for each coordinate, which adds its entries to the words of (class, row)."""
+    add, zero = add_of(real), real(0.0)
 
     @jit
-    def combine_sparse(values, indptr, indices, coefficients, members, starts, out):
-        for k in range(cuda.blockIdx.x, out.shape[0], cuda.gridDim.x):
-            for i in range(cuda.threadIdx.x, out.shape[1], cuda.blockDim.x):
-                out[k, i] = zero
-            cuda.syncthreads()
-            for s in range(starts[k], starts[k + 1]):
-                factor, j = coefficients[s], members[s]
-                if factor != zero:
-                    for e in range(indptr[j] + cuda.threadIdx.x, indptr[j + 1], cuda.blockDim.x):
-                        out[k, indices[e]] += factor * values[0, e]
-                    cuda.syncthreads()
+    def combine_sparse(
+        values, indptr, indices, coefficients, members, classes, n, width, up, step, words, marks
+    ):  # fmt: skip
+        lane, in_block = cuda.threadIdx.x % width, cuda.blockDim.x // width
+        first = cuda.blockIdx.x * in_block + cuda.threadIdx.x // width
+        for s in range(first, members.size, cuda.gridDim.x * in_block):
+            factor, j = coefficients[s], members[s]
+            if factor != zero:
+                for e in range(indptr[j] + lane, indptr[j + 1], width):
+                    cell = classes[s] * n + indices[e]
+                    add(words, 2 * cell, 2 * cell + 1, factor * values[0, e], up, step, marks, cell, 0)
 
     return combine_sparse
 
@@ -292,14 +296,40 @@ def combine_sparse(real):
 @coordinates.combine_columns.implement("cuda", writes=("out",))
 def combine_columns(coefficients, *, columns, members, starts, out):
     parts, (sparse,) = _parts(columns)
-    target = result(out.shape, np.float64, out)
-    chosen = contiguous(coefficients), contiguous(members), contiguous(starts)
+    coefficients, members, starts = contiguous(coefficients), contiguous(members), contiguous(starts)
     if sparse:
-        combine_sparse.launch(np.float64, (min(len(out), max_blocks()), TEAM), (*parts, *chosen, target))
-    else:
-        blocks = min(-(-out.size // BLOCK), max_blocks())
-        combine_dense.launch(np.float64, (blocks, BLOCK), (parts[0], *chosen, target))
+        return delivered(_combined_sparse(coefficients, parts, members, starts, out.shape), out)
+    target = result(out.shape, np.float64, out)
+    blocks = min(-(-out.size // BLOCK), max_blocks())
+    combine_dense.launch(np.float64, (blocks, BLOCK), (parts[0], coefficients, members, starts, target))
     return delivered(target, out)
+
+
+def _combined_sparse(coefficients, parts, members, starts, shape):
+    magnitude = largest(coefficients) * largest(parts[0])
+    scale = scale_of(magnitude, max(len(members), 1), np.float64)
+    words, marks = xp.zeros((*shape, 2), np.int64), xp.zeros(shape, np.int64)
+    grid = _teams(members, parts)
+    combine_sparse.launch(
+        np.float64,
+        grid,
+        (
+            *parts, coefficients, members, _classes(members, starts), shape[1], grid.width, scale.up, scale.step,
+            words.reshape(-1), marks.reshape(-1),
+        ),
+    )  # fmt: skip
+    return totals(words[..., 0], words[..., 1], scale, marks)
+
+
+def _classes(members, starts):
+    """The class of each coordinate."""
+    return contiguous(xp.searchsorted(starts, xp.arange(len(members)), side="right") - 1, np.int64)
+
+
+def _teams(members, parts):
+    """Teams for coordinates, each as wide as columns have entries in the mean."""
+    values, indptr, _ = parts
+    return teams(len(members), values.shape[1] // max(len(indptr) - 1, 1))
 
 
 @compiled(
@@ -333,15 +363,13 @@ def project(real, sparse, squared, whole_block):
 @coordinates.project_on_columns.implement("cuda")
 def project_on_columns(vectors, *, columns, members, starts, squared=False):
     parts, (sparse,) = _parts(columns)
-    members = contiguous(members)
-    classes = xp.searchsorted(contiguous(starts), xp.arange(len(members)), side="right") - 1
+    members, starts = contiguous(members), contiguous(starts)
     out = xp.empty(len(members))
-    mean_entries = parts[0].shape[1] // max(len(parts[1]) - 1, 1)
-    grid = teams(len(members), mean_entries)
+    grid = _teams(members, parts)
     project.launch(
         np.float64,
         grid,
-        (*parts, contiguous(vectors), members, contiguous(classes, np.int64), grid.width, out),
+        (*parts, contiguous(vectors), members, _classes(members, starts), grid.width, out),
         variant=(sparse, squared, grid.whole_block),
     )
     return out
