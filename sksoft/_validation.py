@@ -4,8 +4,10 @@ scikit-learn keeps parameter constraints and weight checking private though thir
 behaviour and wording. If a release moves them, this is the one file to mend.
 """
 
+from functools import wraps
+
 import numpy as np
-from sklearn.base import _fit_context as fit_context
+from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing as take_rows
 from sklearn.utils._param_validation import HasMethods, Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import _check_method_params as check_method_params
@@ -14,7 +16,8 @@ from sklearn.utils.validation import validate_data as _validate_host_data
 
 from sksoft._config import get_config
 from sksoft.kernels import placement
-from sksoft.kernels.capability import capability
+from sksoft.kernels.capability import capability, out_of_memory, warn_once
+from sksoft.kernels.registry import placed
 
 __all__ = [
     "HasMethods",
@@ -28,6 +31,36 @@ __all__ = [
     "take_rows",
     "validate_data",
 ]
+
+
+def fit_context(*, prefer_skip_nested_validation: bool):
+    """scikit-learn's, around a fit that begins again on the host where a device runs full, and says so once.
+
+    Parameters
+    ----------
+    prefer_skip_nested_validation : bool
+        As scikit-learn's.
+    """
+
+    def decorate(fit):
+        fit = _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)(fit)
+
+        @wraps(fit)
+        def call(estimator, *args, **kwargs):
+            try:
+                return fit(estimator, *args, **kwargs)
+            except Exception as error:
+                X = args[0] if args else kwargs.get("X")
+                if get_config()["backend"] != "auto" or not placement.on_device(X) or not out_of_memory(error):
+                    raise
+            # after the exception, whose traceback held what had been allocated
+            warn_once("the device is out of memory.")
+            args = tuple(map(placement.fetched, args))
+            return fit(estimator, *args, **{key: placement.fetched(value) for key, value in kwargs.items()})
+
+        return call
+
+    return decorate
 
 
 def validate_data(estimator, X="no_validation", *args, device: bool = False, **options):
@@ -50,6 +83,8 @@ def validate_data(estimator, X="no_validation", *args, device: bool = False, **o
         If X is not what is asked for.
     """
     name = type(estimator).__name__
+    if device and placement.on_device(X):
+        X = placed(X, name)  # on the host, where the device cannot compute
     if placement.on_device(X):
         if not device:
             raise TypeError(

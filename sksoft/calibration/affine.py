@@ -83,7 +83,7 @@ def keep_map(calibrator, found: AffineMap, solution: Solution, beta: float = 1.0
             f" with {solution.certificate.bound:.3g} left of the objective {solution.value:.6g}; tol={calibrator.tol:g}"
             " of it was asked for.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

@@ -313,7 +313,7 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             f" {'zero, for its scores separate the classes' if best.limit == np.inf else 'infinity'}. They stay as"
             " they are.",
             TeacherWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
         return 1.0
 
@@ -326,7 +326,7 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 f" the student with labels alone, {self.student_loss_:.4g} nats: there may be nothing to learn from it."
                 f" {'' if self.calibrate_teacher else 'Try calibrate_teacher=True. '}alpha_ is {self.alpha_:g}.",
                 TeacherWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def _describe(self, rows: TransferRows) -> None:
@@ -357,7 +357,7 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                     f"{type(self.teacher).__name__}.fit takes no sample_weight: the weights are used for the student"
                     " alone.",
                     UserWarning,
-                    stacklevel=4,
+                    stacklevel=5,
                 )
             else:
                 params[name] = sample_weight

@@ -533,7 +533,7 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
                 f" tol={self.tol:g}, after at most {fit.n_iter} steps of max_iter={self.max_iter}. Increase max_iter,"
                 " scale the data or lower C.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def _announced(self, classes, is_first: bool):

@@ -86,7 +86,7 @@ def labels_beside(classes: np.ndarray, codes, like):
     """``classes[codes]`` as an array of the kind of `like`; NumPy's where labels are no numbers."""
     if not on_device(like) or classes.dtype.kind not in "biuf":
         return classes[to_host(codes)]
-    return beside(to_device(classes)[codes], like)
+    return beside(classes[codes] if isinstance(codes, np.ndarray) else to_device(classes)[codes], like)
 
 
 def beside(array, like):

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from functools import update_wrapper, wraps
 from importlib import import_module
 
+import numpy as np
+
 from sksoft._config import config_context, get_config
 from sksoft.kernels import placement
 from sksoft.kernels.capability import capability, out_of_memory, warn_once
@@ -141,6 +143,35 @@ def check_device_backend() -> str:
             f"The data are on a CUDA device, which backend={backend!r} cannot read: move them, or use 'auto'."
         )
     return backend
+
+
+def placed(value, what: str):
+    """`value` where it is computed on, for what more than one kernel does.
+
+    Parameters
+    ----------
+    value : array of the host or a device, or array-like
+    what : str
+        Who asks, for errors.
+
+    Returns
+    -------
+    value
+        An array that is on a device as one of the device library; where the device cannot compute, ``auto`` says so
+        once and it comes to the host. Of the host, moved to the device where the user forces ``cuda``, else as it is.
+    """
+    if not placement.on_device(value):
+        if get_config()["backend"] != "cuda":
+            return value
+        capability().require(what)
+        return placement.to_device(np.asarray(value))
+    backend, found = check_device_backend(), capability()
+    if found.usable:
+        return placement.to_device(value)
+    if backend == "cuda":
+        found.require(what)
+    warn_once(found.reason)
+    return placement.to_host(value)
 
 
 def backend_for(size: int, auto_size: int = AUTO_SIZE, data=None) -> Callable:

@@ -259,7 +259,7 @@ class SigmoidClassifier(ClassifierMixin, BaseEstimator):
                 f"SigmoidClassifier: {len(labels)} of {len(solution.constant)} labels are the same in all rows of y"
                 f" ({named}): they get no coefficients, and intercepts of shares near 0 or 1.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         if not self.converged_:
             missed = ~solution.converged

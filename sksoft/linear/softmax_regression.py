@@ -598,7 +598,7 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 f" Raise max_iter={self.max_iter}, scale the features, or {remedy}."
             )
         if message:
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+            warnings.warn(message, ConvergenceWarning, stacklevel=5)
 
     def decision_function(self, X, offset=None):
         """Scores z = W x + b + offset, not yet divided by the temperature.

@@ -310,7 +310,7 @@ class SoftmaxRegressionCV(ClassifierMixin, BaseEstimator):
             warnings.warn(
                 f"scoring={self.scoring!r} takes no sample_weight: the scores are not weighted.",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
             return scorer, {}, params
         return scorer, {"sample_weight": sample_weight}, params
