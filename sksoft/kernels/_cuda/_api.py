@@ -101,9 +101,26 @@ if SIMULATED:
         for i, value in enumerate(values):
             array.reshape(-1)[index + i] = value
 
+    def times(a, b):
+        """``a b``, rounded once."""
+        return a * b
+
 else:
     from llvmlite import ir
+    from numba.core import cgutils
     from numba.cuda.extending import intrinsic
+
+    @intrinsic
+    def times(typingctx, a, b):
+        """``a b``, rounded once: what ``a * b`` is added to, the compiler may fuse with it."""
+
+        def code(context, builder, signature, args):
+            kind = context.get_data_type(signature.return_type)
+            name = f"llvm.nvvm.mul.rn.{'f' if signature.return_type == types.float32 else 'd'}"
+            multiply = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind, kind]), name)
+            return builder.call(multiply, args)
+
+        return a(a, a), code
 
     def _wide(context, builder, array_type, array, index):
         """Pointer to a vector of 16 bytes, aligned to them: the caller sees to that."""

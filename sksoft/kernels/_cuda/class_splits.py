@@ -60,6 +60,18 @@ def _sorted(keys, *more):
     return xp.lexsort(xp.stack([xp.arange(len(keys), dtype=xp.result_type(keys, *more)), *more, keys]))
 
 
+def _runs(keys):
+    """The order by keys, the number of each key among those that occur, and where these begin in the order."""
+    if len(keys) == 0:  # which CuPy's scans do not all know
+        return keys, keys, xp.zeros(1, np.int64)
+    order = _sorted(keys)
+    begins = xp.ones(len(keys), bool)
+    begins[1:] = keys[order][1:] != keys[order][:-1]
+    numbers = xp.empty(len(keys), np.int64)
+    numbers[order] = xp.cumsum(begins) - 1
+    return order, numbers, xp.concatenate([xp.flatnonzero(begins), xp.full(1, len(keys))])
+
+
 def _rows(rows, classes):
     """Values, features and row numbers of the vectors of some classes, and where each begins."""
     values, features, indptr = rows
@@ -96,12 +108,7 @@ class _Level:
         self.groups = _Matrix(xp.ones(len(group)), xp.arange(len(group)), offsets)
         self.total = self._totals(mass)[0]
         # features of different groups are different cells
-        cells = group[row] * n_features + features
-        by_cell = _sorted(cells)
-        begins = xp.ones(len(cells), bool)
-        begins[1:] = cells[by_cell][1:] != cells[by_cell][:-1]
-        cells[by_cell] = xp.cumsum(begins) - 1
-        cell_offsets = xp.concatenate([xp.flatnonzero(begins), xp.full(1, len(cells))])
+        by_cell, cells, cell_offsets = _runs(group[row] * n_features + features)
         self.by_class = _Matrix(values, cells, row_offsets)
         self.by_cell = _Matrix(values[by_cell], row[by_cell], cell_offsets)
 

@@ -13,7 +13,8 @@ from functools import cache
 
 import numpy as np
 
-from sksoft.kernels._cuda._api import SIMULATED, cuda, device
+from sksoft.kernels._cuda._api import device, times
+from sksoft.kernels._cuda.elementary import fma
 from sksoft.kernels._cuda.warps import two_sum
 
 
@@ -59,19 +60,12 @@ def product_of(real):
         def product(x, y):
             return x * y, zero
 
-    elif SIMULATED:
-
-        @device
-        def product(x, y):
-            rounded = x * y
-            return rounded, real(np.float64(x) * np.float64(y) - np.float64(rounded))
-
     else:
 
         @device
         def product(x, y):
-            rounded = x * y
-            return rounded, cuda.fma(x, y, -rounded)
+            rounded = times(x, y)  # fused with the sum that it goes to, it would be there with its rest
+            return rounded, fma(x, y, -rounded)
 
     return product
 
