@@ -15,79 +15,36 @@ import numpy as np
 from sksoft.kernels import attention
 from sksoft.kernels._cuda import _api
 from sksoft.kernels._cuda._api import cuda, device, jit, xp
+from sksoft.kernels._cuda.attention_gradients import gradients
+from sksoft.kernels._cuda.attention_scores import SIGHT, pair_score_of, sight_arguments, term_of
 from sksoft.kernels._cuda.compiled import compiled
-from sksoft.kernels._cuda.elementary import exp, log, sqrt
+from sksoft.kernels._cuda.elementary import exp, log
 from sksoft.kernels._cuda.layout import contiguous
 from sksoft.kernels._cuda.tiles import (
     ALIGNMENT,
     KEPT,
     LANES,
-    PRODUCT,
     QUAD,
     SIDE,
-    SQUARE,
     THREADS,
     compensated_quad,
     compensated_tile,
+    has_excess,
     keep,
     kept_times,
     left_size,
     no_tile,
     right_size,
+    row_totals,
     splits,
     tile_of,
     times_quad,
     times_rows,
+    write_row_sum,
     write_tile,
 )
-from sksoft.kernels._cuda.warps import corrected, larger, max_of, numba_type, sum_of
+from sksoft.kernels._cuda.warps import corrected, larger, max_of, numba_type
 from sksoft.kernels.attention import SCORES, Sight
-
-# What says who sees whom, as kernels take it: bias, limits, query_groups, key_groups, mask, mask of numbers. Empty
-# arrays stand for what is not given.
-SIGHT = "real[::1], int64[::1], int64[::1], int64[::1], boolean[:, :], real[:, :]"
-
-
-def pair_score_of(real, score):
-    """``(sum, i, j, n, stop, scale, sight) -> z`` from the product or squared distance of query i and key j.
-
-    −inf where i does not see j, and beyond the n queries and the keys before `stop`.
-    """
-    lowest, minus_half = real(-np.inf), real(-0.5)
-
-    @device
-    def pair_score(total, i, j, n, stop, scale, sight):
-        bias, limits, query_groups, key_groups, mask, added = sight
-        if i >= n or j >= stop:
-            return lowest
-        if limits.size > 0 and j >= limits[i]:
-            return lowest
-        if key_groups.size > 0 and query_groups[i] == key_groups[j]:
-            return lowest
-        if mask.size > 0 and not mask[i, j]:
-            return lowest
-        if score == "dot":
-            z = total * scale
-        elif score == "gaussian":
-            z = minus_half * total * scale
-        else:
-            z = -sqrt(total) * scale
-        if bias.size > 0:
-            if bias[j] == lowest:
-                return lowest
-            z += bias[j]
-        if added.size > 0:
-            if added[i, j] == lowest:
-                return lowest
-            z += added[i, j]
-        return z
-
-    return pair_score
-
-
-def term_of(score: str) -> str:
-    """What the numbers of a query and a key make together."""
-    return PRODUCT if score == "dot" else SQUARE
 
 
 @device
@@ -131,8 +88,9 @@ def attend_parts(real, score):
     """Σ w v in `sums`, Σ w in `totals`, with weights exp(z − top) of the keys of each part; `tops`."""
     pair_score, row_step = pair_score_of(real, score), row_step_of(real)
     scores, put, take = tile_of(real, term_of(score)), keep(real), kept_times(real)
-    zeros, add_tile, add_quad, row_sum = no_tile(real), compensated_tile(real), compensated_quad(real), sum_of(real)
-    kind, lowest, narrow = numba_type(real), real(-np.inf), real is np.float32
+    zeros, add_tile, add_quad = no_tile(real), compensated_tile(real), compensated_quad(real)
+    write_sum = write_row_sum(real)
+    kind, lowest, narrow = numba_type(real), real(-np.inf), has_excess(real)
     left_numbers, right_numbers = left_size(real), right_size(real)
 
     @device
@@ -162,21 +120,16 @@ def attend_parts(real, score):
         return times_rows(excess, factors) if narrow else excess
 
     @device
-    def row_totals(weights):
-        a, b, c, d = weights
-        return (
-            (a[0] + a[1]) + (a[2] + a[3]),
-            (b[0] + b[1]) + (b[2] + b[3]),
-            (c[0] + c[1]) + (c[2] + c[3]),
-            (d[0] + d[1]) + (d[2] + d[3]),
-        )
-
-    @device
-    def write_row_sums(tops, totals, row, n, lane, top, total):
-        total = row_sum(total, LANES)
-        if lane == 0 and row < n:
-            tops[row] = top
-            totals[row] = total
+    def write_tops(tops, row, n, lane, top):
+        if lane == 0:
+            if row < n:
+                tops[row] = top[0]
+            if row + 1 < n:
+                tops[row + 1] = top[1]
+            if row + 2 < n:
+                tops[row + 2] = top[2]
+            if row + 3 < n:
+                tops[row + 3] = top[3]
 
     @jit
     def attend_parts(
@@ -205,13 +158,18 @@ def attend_parts(real, score):
                     times_quad(total, shrink), shrunk(total_excess, shrink), row_totals(tile)
                 )
                 put(kept, tile, thread)
-                more = take(kept, values, start, stop, first_value, right, thread)
-                found, excess = add_tile(times_rows(found, shrink), shrunk_rows(excess, shrink), more)
+                found, excess = times_rows(found, shrink), shrunk_rows(excess, shrink)
+                if narrow:
+                    more = take(zeros(), kept, values, start, stop, first_value, right, thread, tile)
+                    found, excess = add_tile(found, excess, more)
+                else:
+                    found = take(found, kept, values, start, stop, first_value, right, thread, tile)
             write_tile(sums[part], row, first_value + lane * QUAD, found, excess)
-            write_row_sums(tops[part], totals[part], row, n, lane, top[0], corrected(total[0], total_excess[0]))
-            write_row_sums(tops[part], totals[part], row + 1, n, lane, top[1], corrected(total[1], total_excess[1]))
-            write_row_sums(tops[part], totals[part], row + 2, n, lane, top[2], corrected(total[2], total_excess[2]))
-            write_row_sums(tops[part], totals[part], row + 3, n, lane, top[3], corrected(total[3], total_excess[3]))
+            write_tops(tops[part], row, n, lane, top)
+            write_sum(totals[part], row, n, lane, corrected(total[0], total_excess[0]))
+            write_sum(totals[part], row + 1, n, lane, corrected(total[1], total_excess[1]))
+            write_sum(totals[part], row + 2, n, lane, corrected(total[2], total_excess[2]))
+            write_sum(totals[part], row + 3, n, lane, corrected(total[3], total_excess[3]))
 
     return attend_parts
 
@@ -280,24 +238,18 @@ def _attend(queries, keys, values, score, scale, sight):
     return out, lse
 
 
-def sight_arguments(sight, real):
-    """A Sight as kernels take it: a mask that is the same for all queries joins the bias."""
-    bias, mask = sight.bias, sight.mask
-    if mask is not None and mask.strides[0] == 0 and len(mask):
-        row = xp.where(mask[0], 0.0, -np.inf) if mask.dtype == bool else mask[0]
-        bias, mask = row.astype(real) if bias is None else bias + row.astype(real), None
-    numbers = mask is not None and mask.dtype != bool
-    groups = sight.query_groups is not None and sight.key_groups is not None
-    return (
-        xp.empty(0, real) if bias is None else contiguous(bias, real),
-        xp.empty(0, np.int64) if sight.limits is None else contiguous(sight.limits, np.int64),
-        contiguous(sight.query_groups, np.int64) if groups else xp.empty(0, np.int64),
-        contiguous(sight.key_groups, np.int64) if groups else xp.empty(0, np.int64),
-        xp.empty((0, 0), bool) if mask is None or numbers else mask,
-        mask.astype(real, copy=False) if numbers else xp.empty((0, 0), real),
-    )
-
-
 def _wide(array):
     """Numbers of float32 as float64."""
     return array.astype(np.float64) if array is not None and array.dtype == np.float32 else array
+
+
+@attention.attend_vjp.implement("cuda")
+def attend_vjp(
+    queries, keys, values, out, lse, out_gradient, *, lse_gradient=None, score="dot", scale=1.0, **sight
+):  # fmt: skip
+    sight = Sight(**sight)
+    # In float64: its difference to ⟨G, v⟩ is small.
+    along = (contiguous(out_gradient).astype(np.float64) * contiguous(out)).sum(axis=1)
+    if lse_gradient is not None:
+        along -= lse_gradient
+    return gradients(queries, keys, values, out_gradient, lse, along.astype(queries.dtype), score, scale, sight)

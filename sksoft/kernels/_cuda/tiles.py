@@ -18,7 +18,7 @@ import numpy as np
 from sksoft.kernels._cuda import _api
 from sksoft.kernels._cuda._api import SIMULATED, cuda, device, load4, store4
 from sksoft.kernels._cuda.elementary import copysign, fabs, isinf, isnan
-from sksoft.kernels._cuda.warps import compensated, corrected
+from sksoft.kernels._cuda.warps import compensated, corrected, sum_of
 
 # Threads that share a row, and rows of threads; each thread has QUAD rows and QUAD columns.
 LANES = 2 if SIMULATED else 16
@@ -97,18 +97,35 @@ def no_tile(real):
 
 
 @device
-def plus_product(total, x, y):
+def plus_product(total, x, y, origin):
     return total + x * y
 
 
 @device
-def plus_square(total, x, y):
+def plus_centred(total, x, y, origin):
+    return total + x * (y - origin)
+
+
+@device
+def plus_square(total, x, y, origin):
     return total + (x - y) * (x - y)
 
 
 @device
-def plus_absolute(total, x, y):
+def plus_absolute(total, x, y, origin):
     return total + fabs(x - y)
+
+
+@cache
+def plus_seen(real):
+    """:func:`plus_product` that leaves out a factor of −0."""
+    one, zero = real(1.0), real(0.0)
+
+    @device
+    def plus_seen(total, x, y, origin):
+        return total + x * y if copysign(one, x) > zero or isnan(x) else total
+
+    return plus_seen
 
 
 TERMS = {PRODUCT: plus_product, SQUARE: plus_square, ABSOLUTE: plus_absolute}
@@ -116,19 +133,24 @@ TERMS = {PRODUCT: plus_product, SQUARE: plus_square, ABSOLUTE: plus_absolute}
 
 @cache
 def outer(plus):
-    """``(tile, four x, four y) -> tile`` with ``plus(total, x, y)`` in every place."""
+    """``(tile, four x, four y, origins) -> tile`` with ``plus(total, x, y, origin)`` in every place."""
 
     @device
-    def row_plus(row, x, y):
-        return plus(row[0], x, y[0]), plus(row[1], x, y[1]), plus(row[2], x, y[2]), plus(row[3], x, y[3])
-
-    @device
-    def tile_plus(tile, x, y):
+    def row_plus(row, x, y, origin):
         return (
-            row_plus(tile[0], x[0], y),
-            row_plus(tile[1], x[1], y),
-            row_plus(tile[2], x[2], y),
-            row_plus(tile[3], x[3], y),
+            plus(row[0], x, y[0], origin[0]),
+            plus(row[1], x, y[1], origin[1]),
+            plus(row[2], x, y[2], origin[2]),
+            plus(row[3], x, y[3], origin[3]),
+        )
+
+    @device
+    def tile_plus(tile, x, y, origins):
+        return (
+            row_plus(tile[0], x[0], y, origins[0]),
+            row_plus(tile[1], x[1], y, origins[1]),
+            row_plus(tile[2], x[2], y, origins[2]),
+            row_plus(tile[3], x[3], y, origins[3]),
         )
 
     return tile_plus
@@ -136,22 +158,23 @@ def outer(plus):
 
 @cache
 def times(real, plus, width):
-    """``(tile, left, begin, right, column, count) -> tile``: the sum over `count` numbers in common.
+    """``(tile, left, begin, right, column, origins) -> tile``: the sum over a chunk of what rows have in common.
 
-    Row r of the left begins at ``begin + r · width``, number k of the right rows at ``k · WIDTH + column``.
+    Row r of the left begins at ``begin + r · width``, number k of the right rows at ``k · WIDTH + column``. `origins`,
+    a tile, is for ``plus``.
     """
-    read, tile_plus = read_quad(real), outer(plus)
+    read, tile_plus, count = read_quad(real), outer(plus), chunk(real)
 
     @device
-    def times(tile, left, begin, right, column, count):
+    def times(tile, left, begin, right, column, origins):
         for k in range(0, count, QUAD):
             a, b = read(left, begin + k), read(left, begin + width + k)
             c, d = read(left, begin + 2 * width + k), read(left, begin + 3 * width + k)
             at = k * WIDTH + column
-            tile = tile_plus(tile, (a[0], b[0], c[0], d[0]), read(right, at))
-            tile = tile_plus(tile, (a[1], b[1], c[1], d[1]), read(right, at + WIDTH))
-            tile = tile_plus(tile, (a[2], b[2], c[2], d[2]), read(right, at + 2 * WIDTH))
-            tile = tile_plus(tile, (a[3], b[3], c[3], d[3]), read(right, at + 3 * WIDTH))
+            tile = tile_plus(tile, (a[0], b[0], c[0], d[0]), read(right, at), origins)
+            tile = tile_plus(tile, (a[1], b[1], c[1], d[1]), read(right, at + WIDTH), origins)
+            tile = tile_plus(tile, (a[2], b[2], c[2], d[2]), read(right, at + 2 * WIDTH), origins)
+            tile = tile_plus(tile, (a[3], b[3], c[3], d[3]), read(right, at + 3 * WIDTH), origins)
         return tile
 
     return times
@@ -167,7 +190,7 @@ def bring_rows(real, width, across):
 
     @device
     def bring(shared, matrix, first_row, first, thread):
-        for place in range(thread, SIDE * numbers, THREADS):
+        for place in range(thread, SIDE * numbers, cuda.blockDim.x):
             r, k = place // numbers, place % numbers
             inside = first_row + r < matrix.shape[0] and first + k < matrix.shape[1]
             number = matrix[first_row + r, first + k] if inside else zero
@@ -190,7 +213,7 @@ def bring_chunk(real, finite):
     @device
     def bring(shared, matrix, first_row, stop, first_column, thread):
         odd = False
-        for place in range(thread, rows * SIDE, THREADS):
+        for place in range(thread, rows * SIDE, cuda.blockDim.x):
             r, c = place // SIDE, place % SIDE
             inside = first_row + r < stop and first_column + c < matrix.shape[1]
             number = matrix[first_row + r, first_column + c] if inside else zero
@@ -223,7 +246,7 @@ def tile_of(real, term):
             bring_left(left, left_rows, first_left, first, thread)
             bring_right(right, right_rows, first_right, first, thread)
             cuda.syncthreads()
-            tile = add_chunk(tile, left, own_row * width, right, own_column, numbers)
+            tile = add_chunk(tile, left, own_row * width, right, own_column, tile)
         return tile
 
     return tile_of
@@ -247,54 +270,57 @@ def keep(real):
 
 
 @cache
-def kept_times(real, finite=False):
-    """``(kept, matrix, first_row, stop, first_column, right, thread) -> tile``: Σ over the right rows of a kept tile.
-
-    The tile's right rows are those of `matrix` from `first_row` on, before `stop`; its columns, SIDE from
-    `first_column` on. A factor of −0 takes nothing from a row, whatever stands there, NaN included; with `finite`, what
-    is not finite is zero. All threads must come.
-    """
-    bring, numbers, zeros = bring_chunk(real, finite), chunk(real), no_tile(real)
-    plain, careful = times(real, plus_product, WIDTH), times(real, plus_seen(real), WIDTH)
+def kept_quad(real):
+    """``(kept, row, thread) -> four numbers`` that the thread has kept itself, of the `row`-th of its rows."""
+    read = read_quad(real)
 
     @device
-    def kept_times(kept, matrix, first_row, stop, first_column, right, thread):
-        tile = zeros()
+    def kept_quad(kept, row, thread):
+        return read(kept, (thread // LANES * QUAD + row) * WIDTH + thread % LANES * QUAD)
+
+    return kept_quad
+
+
+@cache
+def kept_times(real, centred=False, finite=False):
+    """``(tile, kept, matrix, first_row, stop, first_column, right, thread, origins) -> tile``, plus
+    sums over a kept tile's columns.
+
+    Those are the rows of `matrix` from `first_row` on, before `stop`; the sums are of SIDE of its columns, from
+    `first_column` on, less `origins`, a tile, if `centred`. A factor of −0 takes nothing from a row, whatever stands
+    there, NaN included; with `finite`, what is not finite is zero. All threads must come.
+    """
+    bring, numbers = bring_chunk(real, finite), chunk(real)
+    plain = times(real, plus_centred if centred else plus_product, WIDTH)
+    careful = times(real, plus_seen(real), WIDTH)
+
+    @device
+    def kept_times(tile, kept, matrix, first_row, stop, first_column, right, thread, origins):
         begin, own_column = thread // LANES * QUAD * WIDTH, thread % LANES * QUAD
         for first in range(0, SIDE, numbers):
             cuda.syncthreads()
             odd = bring(right, matrix, first_row + first, stop, first_column, thread)
             if finite:
                 cuda.syncthreads()
-                tile = plain(tile, kept, begin + first, right, own_column, numbers)
+                tile = plain(tile, kept, begin + first, right, own_column, origins)
             elif cuda.syncthreads_or(np.int32(odd)):
-                tile = careful(tile, kept, begin + first, right, own_column, numbers)
+                tile = careful(tile, kept, begin + first, right, own_column, origins)
             else:
-                tile = plain(tile, kept, begin + first, right, own_column, numbers)
+                tile = plain(tile, kept, begin + first, right, own_column, origins)
         return tile
 
     return kept_times
 
 
-@cache
-def plus_seen(real):
-    """:func:`plus_product` that leaves out a factor of −0."""
-    one, zero = real(1.0), real(0.0)
-
-    @device
-    def plus_seen(total, x, y):
-        return total + x * y if copysign(one, x) > zero or isnan(x) else total
-
-    return plus_seen
+def has_excess(real) -> bool:
+    """Whether sums over tiles are compensated; those of float64 have digits enough."""
+    return real is np.float32
 
 
 @cache
 def compensated_term(real):
-    """``(total, excess, more) -> total, excess``, as ``warps.compensated`` for float32.
-
-    A sum of float64 has digits enough, and no excess.
-    """
-    zero, narrow = real(0.0), real is np.float32
+    """``(total, excess, more) -> total, excess``, as ``warps.compensated`` where sums have an excess."""
+    zero, narrow = real(0.0), has_excess(real)
 
     @device
     def compensated_term(total, excess, more):
@@ -346,6 +372,32 @@ def times_rows(tile, factors):
         times_scalar(tile[2], factors[2]),
         times_scalar(tile[3], factors[3]),
     )
+
+
+@device
+def row_totals(tile):
+    """Sums of a thread's part of each row."""
+    a, b, c, d = tile
+    return (
+        (a[0] + a[1]) + (a[2] + a[3]),
+        (b[0] + b[1]) + (b[2] + b[3]),
+        (c[0] + c[1]) + (c[2] + c[3]),
+        (d[0] + d[1]) + (d[2] + d[3]),
+    )
+
+
+@cache
+def write_row_sum(real):
+    """``(out, row, n, lane, total)``: the sum of the lanes' totals of a row to `out`; all lanes must come."""
+    row_sum = sum_of(real)
+
+    @device
+    def write_row_sum(out, row, n, lane, total):
+        total = row_sum(total, LANES)
+        if lane == 0 and row < n:
+            out[row] = total
+
+    return write_row_sum
 
 
 @device
