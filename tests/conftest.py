@@ -8,6 +8,20 @@ import pytest
 # Before SciPy is imported: scikit-learn's array API checks then run and are not skipped.
 os.environ["SCIPY_ARRAY_API"] = "1"
 
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+if SIMULATED:
+    from simulated import repair
+
+    repair()
+
+
+def pytest_collection_modifyitems(items):
+    """What a kernel's operation says of infinities in the simulator, it says in a thread of its own."""
+    if SIMULATED:
+        for item in items:
+            item.add_marker(pytest.mark.filterwarnings("ignore::RuntimeWarning"))
+
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

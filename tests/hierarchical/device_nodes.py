@@ -1,7 +1,5 @@
 """Trees of softmaxes on data of a device, in the simulator: what ``test_device_nodes.py`` runs there."""
 
-import sys
-
 import numpy as np
 import pytest
 from device_arrays import TRANSFERRED, installed
@@ -9,9 +7,6 @@ from device_arrays import TRANSFERRED, installed
 from sksoft import HierarchicalSoftmaxClassifier, config_context
 from sksoft.hierarchical import core_nodes
 from sksoft.kernels.placement import on_device
-
-sys.setswitchinterval(1e-6)  # else the simulator's threads wait 5 ms for each other
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 
 @pytest.fixture(autouse=True)

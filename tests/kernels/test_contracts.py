@@ -8,8 +8,6 @@ and, by itself and for inputs of few elements, where ``NUMBA_ENABLE_CUDASIM=1`` 
 import importlib
 import os
 import pkgutil
-import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -27,31 +25,6 @@ for module in MODULES:
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 # The simulator starts an OS thread for each of a kernel's: elements of a case, and of one that is run several times.
 SIMULATED_SIZE, SIMULATED_OFTEN = 700, 120
-
-if SIMULATED:
-    from numba.cuda.np.numpy_support import as_dtype
-    from numba.cuda.simulator.kernelapi import FakeCUDAShared
-    from numba.cuda.types import Type
-
-    _making, _dynamic_array = threading.Lock(), FakeCUDAShared.array
-
-    def shared_array(self, shape, dtype, alignment=None):
-        """One array a block for each line that asks: the simulator's own makes two if two threads come at once."""
-        if shape == 0:
-            return _dynamic_array(self, shape, dtype, alignment)
-        line = sys._getframe(1)
-        with _making:
-            key = line.f_code.co_filename, line.f_lineno, str(dtype)
-            if key not in self._allocations:
-                self._allocations[key] = np.empty(shape, as_dtype(dtype) if isinstance(dtype, Type) else dtype)
-            return self._allocations[key]
-
-    FakeCUDAShared.array = shared_array
-    # The simulator waits for its threads in a loop, which else keeps the interpreter from them for 5 ms at a time.
-    sys.setswitchinterval(1e-6)
-    importlib.import_module("simulator").repair()
-# what an operation of a kernel says of infinities there, it says in a thread of its own
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning") if SIMULATED else []
 
 # These have machine code of their own for rows that are neighbours in memory, which rounds in another order.
 ROUNDS_BY_LAYOUT = {"cross_entropy_rows", "softmax_jvp_rows"}

@@ -1,7 +1,5 @@
 """Softmax regression on data of a device, in the simulator: what ``test_device_rows.py`` runs there."""
 
-import sys
-
 import numpy as np
 import pytest
 from device_arrays import TRANSFERRED, installed
@@ -18,9 +16,6 @@ from sksoft.objective.penalties import Ridge
 from sksoft.objective.scores import Linear
 from sksoft.objective.targets import Labels, SoftLabels
 from sksoft.solvers import newton_cg
-
-sys.setswitchinterval(1e-6)  # else the simulator's threads wait 5 ms for each other
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 
 @pytest.fixture(autouse=True)

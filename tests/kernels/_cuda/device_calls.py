@@ -3,7 +3,6 @@
 The device is the stand-in of ``device_arrays``, which counts what crosses between it and the host; or a real one.
 """
 
-import sys
 from types import SimpleNamespace
 
 import device_arrays
@@ -17,9 +16,6 @@ from sksoft.kernels._cuda import _api, probe
 from sksoft.kernels._cuda import rowwise as implementations
 from sksoft.kernels.capability import CudaFallbackWarning, capability
 from sksoft.kernels.placement import on_device, to_device, to_host
-
-sys.setswitchinterval(1e-6)  # else the simulator's threads wait 5 ms for each other
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 SCORES = np.log(np.array([[1.0, 3.0, 4.0], [1.0, 1.0, 2.0]]))
 PROBA = np.array([[0.125, 0.375, 0.5], [0.25, 0.25, 0.5]])
