@@ -1,7 +1,8 @@
 """Cross-entropy and its gradient in one pass: losses of rows, which are left to be summed in float64, and residuals.
 
-A short row is held in the registers of a team of lanes: a read of the scores, a write of the residuals. Along a long
-one a block walks twice: maximum and sum together, the sum brought along whenever the maximum rises; then the residuals.
+A row is held in the registers of a team of lanes, or of a block: a read of the scores, a write of the residuals. Along
+the longest a block walks twice: maximum and sum together, the sum brought along whenever the maximum rises; then the
+residuals.
 
 The true score takes part in the maximum, on which all that is written depends: residuals may overwrite the scores,
 because no lane can write before every lane has read the true one.
@@ -15,8 +16,8 @@ from sksoft.kernels._cuda._api import cuda, device, jit, xp
 from sksoft.kernels._cuda.compiled import compiled
 from sksoft.kernels._cuda.elementary import exp, expm1, fabs, log, log1p
 from sksoft.kernels._cuda.layout import contiguous
-from sksoft.kernels._cuda.pieces import HELD_ENTRIES, HELD_QUADS, pieces
-from sksoft.kernels._cuda.row_teams import aligned, held_teams
+from sksoft.kernels._cuda.pieces import held_pieces, pieces
+from sksoft.kernels._cuda.row_teams import aligned, held_teams, holds
 from sksoft.kernels._cuda.warps import compensated, corrected, larger, max_of, numba_type, sum_of
 
 
@@ -63,14 +64,16 @@ SIGNATURE = (
     "real[::1], int64[::1], float64[::1], real, real, real, real, int64, int64, int64, real[::1], real[::1], real[::1]"
 )
 QUADS = ((False,), (True,))
+BOTH = tuple((whole_block, quads) for whole_block in (False, True) for quads in (False, True))
 
 
-@compiled(SIGNATURE, QUADS, wide=lambda quads: quads)
-def held(real, quads):
-    """Short rows: every entry is read once, unless labels are smoothed."""
-    row_max, row_sum, kind = max_of(real), sum_of(real), numba_type(real)
+@compiled(SIGNATURE, BOTH, wide=lambda whole_block, quads: quads)
+def held(real, whole_block, quads):
+    """Rows that fit the registers of a team, or of a block: every entry is read once, unless labels are smoothed."""
+    row_max, row_sum = max_of(real, whole_block=whole_block), sum_of(real, whole_block=whole_block)
+    kind = numba_type(real)
     size, take, put = pieces(real, quads)
-    n_held = HELD_QUADS if quads else HELD_ENTRIES
+    n_held = held_pieces(quads)
     n_cells = n_held * size
     loss_of, smoothed_term, residual_of = label_of(real)
     zero, one, lowest = real(0.0), real(1.0), real(-np.inf)
@@ -147,7 +150,7 @@ def held(real, quads):
 
 @compiled(SIGNATURE, QUADS, wide=lambda quads: quads)
 def walked(real, quads):
-    """Long rows, a block each."""
+    """Rows too long for a block's registers."""
     row_max, row_sum = max_of(real, whole_block=True), sum_of(real, whole_block=True)
     kind, (size, take, put) = numba_type(real), pieces(real, quads)
     loss_of, smoothed_term, residual_of = label_of(real)
@@ -215,10 +218,11 @@ def launch(scores, codes, weights, smoothing: float, residual, proba):
     share = smoothing / n_classes
     surplus = (n_classes - 1) * share
     log_share, log_true = (math.log(share), math.log1p(-surplus)) if smoothing > 0.0 else (0.0, 0.0)
-    kernel = walked if grid.whole_block else held
+    in_registers = holds(grid, n_classes, scores.itemsize, quads)
+    kernel, variant = (held, (grid.whole_block, quads)) if in_registers else (walked, (quads,))
     arrays = scores.reshape(-1), contiguous(codes, np.int64), contiguous(weights, np.float64)
     sizes = grid.width, n, n_classes
     outputs = residual.reshape(-1), proba.reshape(-1), losses
     numbers = share, log_share, log_true, surplus
-    kernel.launch(scores.dtype, grid, (*arrays, *numbers, *sizes, *outputs), variant=(quads,))
+    kernel.launch(scores.dtype, grid, (*arrays, *numbers, *sizes, *outputs), variant=variant)
     return losses

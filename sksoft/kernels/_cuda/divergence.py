@@ -11,7 +11,7 @@ from sksoft.kernels._cuda.compiled import compiled
 from sksoft.kernels._cuda.cross_entropy import divergence_term_of
 from sksoft.kernels._cuda.elementary import exp, log
 from sksoft.kernels._cuda.layout import contiguous
-from sksoft.kernels._cuda.pieces import HELD_ENTRIES, HELD_QUADS, pieces
+from sksoft.kernels._cuda.pieces import held_pieces, pieces
 from sksoft.kernels._cuda.row_teams import aligned, held_teams, teams
 from sksoft.kernels._cuda.warps import compensated, corrected, larger, max_of, numba_type, sum_of
 
@@ -42,7 +42,7 @@ def held(real, quads):
     """Short rows."""
     row_max, row_sum, kind = max_of(real), sum_of(real), numba_type(real)
     (size, take, put), (term, residual_of) = pieces(real, quads), entry_of(real)
-    n_held = HELD_QUADS if quads else HELD_ENTRIES
+    n_held = held_pieces(quads)
     n_cells = n_held * size
     zero, one, lowest = real(0.0), real(1.0), real(-np.inf)
 

@@ -10,8 +10,12 @@ import numpy as np
 
 from sksoft.kernels._cuda._api import SIMULATED, device, load4, store4
 
-# Pieces of a row that a lane holds in registers: few of 16 bytes, for their registers are what limits the threads.
-HELD_QUADS, HELD_ENTRIES = (2, 2) if SIMULATED else (4, 8)
+
+def held_pieces(quads: bool) -> int:
+    """Pieces of a row that a lane holds in registers; the compiler spills loops over many more."""
+    if SIMULATED:
+        return 2
+    return 4 if quads else 8
 
 
 @cache

@@ -17,7 +17,7 @@ from sksoft.kernels._cuda._api import cuda, device, jit, xp
 from sksoft.kernels._cuda.compiled import compiled
 from sksoft.kernels._cuda.elementary import exp, fma, log, sqrt
 from sksoft.kernels._cuda.layout import contiguous, delivered, result
-from sksoft.kernels._cuda.pieces import HELD_ENTRIES, HELD_QUADS, pieces
+from sksoft.kernels._cuda.pieces import held_pieces, pieces
 from sksoft.kernels._cuda.row_teams import aligned, held_teams
 from sksoft.kernels._cuda.warps import corrected, numba_type, pair_sum_of, two_sum
 
@@ -85,7 +85,7 @@ def add(high, low, a):
 def held(real, quads):
     row_sum, kind = pair_sum_of(real), numba_type(real)
     size, take, put = pieces(real, quads)
-    n_held = HELD_QUADS if quads else HELD_ENTRIES
+    n_held = held_pieces(quads)
     n_cells = n_held * size
     support_power, entry_of_product = support_power_of(real), entry_of(real)
     quotient, zero, one = quotient_of(real), real(0.0), real(1.0)

@@ -17,7 +17,7 @@ from sksoft.kernels._cuda._api import cuda, device, jit, xp
 from sksoft.kernels._cuda.compiled import compiled
 from sksoft.kernels._cuda.elementary import exp, isinf, log, sqrt
 from sksoft.kernels._cuda.layout import contiguous, delivered, result
-from sksoft.kernels._cuda.pieces import HELD_ENTRIES, HELD_QUADS, pieces
+from sksoft.kernels._cuda.pieces import held_pieces, pieces
 from sksoft.kernels._cuda.products import jacobian_product
 from sksoft.kernels._cuda.row_teams import aligned, held_teams, holds
 from sksoft.kernels._cuda.softmax import exponent_of, read_of
@@ -77,7 +77,7 @@ def held(real, whole_block, quads):
     row_max, row_sum = max_of(real, whole_block=whole_block), sum_of(real, whole_block=whole_block)
     (size, _, put), read, kind = pieces(real, quads), read_of(real, quads), numba_type(real)
     scaled, power, step, factor_of = threshold_of(real)
-    n_held = HELD_QUADS if quads else HELD_ENTRIES
+    n_held = held_pieces(quads)
     n_cells = n_held * size
     zero, one, lowest = real(0.0), real(1.0), real(-np.inf)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sksoft.kernels._cuda import _api
 from sksoft.kernels._cuda._api import BLOCK, TEAM, WARP
-from sksoft.kernels._cuda.pieces import HELD_ENTRIES, HELD_QUADS
+from sksoft.kernels._cuda.pieces import held_pieces
 
 # Entries up to which a row is a warp's.
 SHORT = 32 * WARP
@@ -47,13 +47,12 @@ def teams(n_rows: int, n_columns: int, entries_a_lane: int = 1) -> Teams:
 
 
 def held_teams(n_rows: int, n_columns: int, itemsize: int, quads: bool) -> Teams:
-    """Teams whose lanes hold a row in registers; blocks that walk along it where it is too long for a warp's."""
-    size, held = (BYTES // itemsize, HELD_QUADS) if quads else (1, HELD_ENTRIES)
-    n_pieces = -(-n_columns // size)
+    """Teams whose lanes hold a row in registers; blocks where it is too long for a warp's, or a block's."""
+    n_pieces = -(-n_columns // (BYTES // itemsize if quads else 1))
+    held = held_pieces(quads)
     if n_pieces > held * WARP:
-        threads = 2 * WARP
-        while threads < TEAM and n_pieces > held * threads:
-            threads *= 2
+        warps = -(-n_pieces // (held * WARP))
+        threads = min(max(warps, 2) * WARP, TEAM)
         return Teams(True, threads, min(n_rows, _api.max_blocks()), threads)
     width = 1
     while width * held < n_pieces:
@@ -63,8 +62,8 @@ def held_teams(n_rows: int, n_columns: int, itemsize: int, quads: bool) -> Teams
 
 def holds(grid: Teams, n_columns: int, itemsize: int, quads: bool) -> bool:
     """Whether the registers of a team of :func:`held_teams` are enough for a row, also where it is a block."""
-    size, held = (BYTES // itemsize, HELD_QUADS) if quads else (1, HELD_ENTRIES)
-    return n_columns <= size * held * grid.width
+    held = held_pieces(quads)
+    return n_columns <= (BYTES // itemsize if quads else 1) * held * grid.width
 
 
 def aligned(*matrices) -> bool:

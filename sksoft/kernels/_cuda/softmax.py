@@ -1,6 +1,6 @@
 """Softmax on a device: its shares or their logarithms, and with them the maximum and the sum of every row.
 
-A short row is held in the registers of a team of lanes: one read and one write of the device's memory. Along a
+A row is held in the registers of a team of lanes, or of a block: one read and one write of the device's memory. Along a
 long one a block walks twice, the second time through a cache: first for maximum and sum together, the sum of a lane
 brought along whenever its maximum rises ([1]_), then for the shares.
 
@@ -15,13 +15,14 @@ from sksoft.kernels._cuda._api import cuda, device, jit, xp
 from sksoft.kernels._cuda.compiled import compiled
 from sksoft.kernels._cuda.elementary import exp, isinf, log
 from sksoft.kernels._cuda.layout import contiguous
-from sksoft.kernels._cuda.pieces import HELD_ENTRIES, HELD_QUADS, pieces
-from sksoft.kernels._cuda.row_teams import aligned, held_teams
+from sksoft.kernels._cuda.pieces import held_pieces, pieces
+from sksoft.kernels._cuda.row_teams import aligned, held_teams, holds
 from sksoft.kernels._cuda.warps import compensated, corrected, larger, max_of, numba_type, sum_of
 
 # scores, mask or none, 1 or a half, that times T, whether logarithms, width, n, K, shares or none, maxima, sums
 SIGNATURE = "real[::1], boolean[::1], real, real, boolean, int64, int64, int64, real[::1], real[::1], real[::1]"
 QUADS = ((False,), (True,))
+BOTH = tuple((whole_block, quads) for whole_block in (False, True) for quads in (False, True))
 
 
 def exponent_of(real):
@@ -55,12 +56,13 @@ def read_of(real, quads):
     return read
 
 
-@compiled(SIGNATURE, QUADS, wide=lambda quads: quads)
-def held(real, quads):
-    """Short rows."""
-    row_max, row_sum, kind = max_of(real), sum_of(real), numba_type(real)
+@compiled(SIGNATURE, BOTH, wide=lambda whole_block, quads: quads)
+def held(real, whole_block, quads):
+    """Rows that fit the registers of a team, or of a block."""
+    row_max, row_sum = max_of(real, whole_block=whole_block), sum_of(real, whole_block=whole_block)
+    kind = numba_type(real)
     (size, _, put), read, exponent = pieces(real, quads), read_of(real, quads), exponent_of(real)
-    n_held = HELD_QUADS if quads else HELD_ENTRIES
+    n_held = held_pieces(quads)
     n_cells = n_held * size
     zero, one, lowest = real(0.0), real(1.0), real(-np.inf)
 
@@ -111,7 +113,7 @@ def held(real, quads):
 
 @compiled(SIGNATURE, QUADS, wide=lambda quads: quads)
 def walked(real, quads):
-    """Long rows, a block each."""
+    """Rows too long for a block's registers."""
     row_max, row_sum = max_of(real, whole_block=True), sum_of(real, whole_block=True)
     (size, _, put), read, exponent = pieces(real, quads), read_of(real, quads), exponent_of(real)
     kind, zero, one, lowest = numba_type(real), real(0.0), real(1.0), real(-np.inf)
@@ -168,8 +170,9 @@ def launch(scores, temperature: float, mask, out, *, logarithms: bool = False):
     half = 0.5 if temperature > 1.0 else 1.0
     grid = held_teams(n, n_classes, scores.itemsize, quads)
     numbers = half, half * temperature, logarithms, grid.width, n, n_classes
-    kernel = walked if grid.whole_block else held
+    in_registers = holds(grid, n_classes, scores.itemsize, quads)
+    kernel, variant = (held, (grid.whole_block, quads)) if in_registers else (walked, (quads,))
     kernel.launch(
-        scores.dtype, grid, (scores.reshape(-1), mask, *numbers, out.reshape(-1), tops, totals), variant=(quads,)
+        scores.dtype, grid, (scores.reshape(-1), mask, *numbers, out.reshape(-1), tops, totals), variant=variant
     )
     return tops, totals
