@@ -11,7 +11,13 @@ from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing as take_rows
 from sklearn.utils._param_validation import HasMethods, Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import _check_method_params as check_method_params
-from sklearn.utils.validation import _check_n_features, _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import (
+    _check_n_features,
+    _check_sample_weight,
+    _check_y,
+    check_consistent_length,
+    check_is_fitted,
+)
 from sklearn.utils.validation import validate_data as _validate_host_data
 
 from sksoft._config import get_config
@@ -28,6 +34,7 @@ __all__ = [
     "check_method_params",
     "check_sample_weight",
     "fit_context",
+    "require_host",
     "take_rows",
     "validate_data",
 ]
@@ -70,7 +77,7 @@ def validate_data(estimator, X="no_validation", *args, device: bool = False, **o
     ----------
     estimator : estimator
     X, *args, **options
-        As scikit-learn's. Of an X on a device, `dtype` and `reset` count.
+        As scikit-learn's. Of an X on a device, `dtype` and `reset` count; a y beside it stays or comes to the host.
     device : bool, default=False
         Whether the estimator computes on a device: then an X that is there stays there, and one of the host is moved
         there where the user forces ``backend='cuda'``. Without, an X on a device is an error.
@@ -87,15 +94,31 @@ def validate_data(estimator, X="no_validation", *args, device: bool = False, **o
         X = placed(X, name)  # on the host, where the device cannot compute
     if placement.on_device(X):
         if not device:
-            raise TypeError(
-                f"{name} computes on the host, and X is on a CUDA device: move it, with cupy.asnumpy(X) or X.cpu()."
-            )
-        return _validate_device_rows(estimator, placement.to_device(X), **options)
+            require_host(name, X=X)
+        X = _validate_device_rows(estimator, placement.to_device(X), **options)
+        if not args:
+            return X
+        asked = {key: options[key] for key in ("multi_output", "y_numeric") if key in options}
+        y = _check_y(placement.fetched(args[0]), estimator=estimator, **asked)
+        check_consistent_length(X, y)
+        return X, y
     checked = _validate_host_data(estimator, X, *args, **options)
-    if device and isinstance(checked, np.ndarray) and get_config()["backend"] == "cuda":
+    rows = checked[0] if isinstance(checked, tuple) else checked
+    if device and isinstance(rows, np.ndarray) and get_config()["backend"] == "cuda":
         capability().require(name)
-        return placement.to_device(checked)
+        rows = placement.to_device(rows)
+        return (rows, *checked[1:]) if isinstance(checked, tuple) else rows
     return checked
+
+
+def require_host(who: str, **arrays) -> None:
+    """TypeError where one of `arrays` is on a device, and `who` computes on the host."""
+    for name, array in arrays.items():
+        if placement.on_device(array):
+            raise TypeError(
+                f"{who} computes on the host, and {name} is on a CUDA device: move it, with cupy.asnumpy({name}) or"
+                f" {name}.cpu()."
+            )
 
 
 def _validate_device_rows(estimator, X, *, dtype=np.float64, reset: bool = True, **_):

@@ -4,7 +4,7 @@ Its arrays keep to CuPy's rules, and where these are lax to stricter ones:
 
 * no silent way to NumPy: ``np.asarray`` raises, ``.get()`` copies and is counted;
 * no mixture: an operation with an array of the host raises, numbers are welcome;
-* reductions give arrays of no dimensions; ``float`` reads one.
+* reductions give arrays of no dimensions, ``float`` reads one; none begins at an ``initial``.
 
 :func:`installed` puts it behind ``sksoft.kernels._cuda._api.xp``, in a process with numba's simulator: whole fits run
 as they would on a device.
@@ -92,11 +92,13 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         if method not in ("__call__", "reduce", "accumulate", "outer"):
             raise TypeError(f"{ufunc.__name__}.{method} is not supported on a device.")
+        _check_keywords(kwargs)
         return _wrapped(getattr(ufunc, method)(*_memory_of(inputs), **_memory_of(kwargs)), kwargs.get("out"))
 
     def __array_function__(self, function, kinds, args, kwargs):
         if function.__name__ in ABSENT:
             return NotImplemented
+        _check_keywords(kwargs)
         return _wrapped(function(*_memory_of(args), **_memory_of(kwargs)), kwargs.get("out"))
 
     # elements
@@ -116,7 +118,17 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
         method = getattr(self.memory, name)
         if not callable(method):
             raise AttributeError(name)
-        return lambda *args, **kwargs: _wrapped(method(*_memory_of(args), **_memory_of(kwargs)), kwargs.get("out"))
+
+        def call(*args, **kwargs):
+            _check_keywords(kwargs)
+            return _wrapped(method(*_memory_of(args), **_memory_of(kwargs)), kwargs.get("out"))
+
+        return call
+
+
+def _check_keywords(keywords) -> None:
+    if "initial" in keywords:
+        raise TypeError("got an unexpected keyword argument 'initial'")
 
 
 def _memory_of(value):
@@ -183,6 +195,50 @@ class FakeCupy(types.ModuleType):
 cupy = FakeCupy("cupy")
 
 
+def assert_moved(*, to_device=0, to_host=0) -> None:
+    """At most so many bytes since the last look; of a real device nothing is known."""
+    moved = dict(TRANSFERRED)
+    TRANSFERRED.update(to_device=0, to_host=0)
+    assert moved["to_device"] <= to_device, moved
+    assert moved["to_host"] <= to_host, moved
+
+
+@contextmanager
+def quick_kernels():
+    """Kernels are their references, on what stands behind device arrays: quick, and no transfer that is counted.
+
+    For tests of what is around kernels, which have tests of their own; on a device they are themselves.
+    """
+    from sksoft.kernels import placement, registry
+    from sksoft.kernels._cuda import _api
+    from sksoft.kernels.moves import call_elsewhere
+
+    if not _api.SIMULATED:
+        yield
+        return
+    real = registry.Kernel.on
+
+    def on(self, backend):
+        def call(first, *args, **kwargs):
+            return call_elsewhere(there, placement.to_device, first, args, kwargs, writes=("out", "empty_rows"))
+
+        def there(*args, **kwargs):
+            return _wrapped(self.reference(*_memory_of(args), **_memory_of(kwargs)), kwargs.get("out"))
+
+        return call if backend == "cuda" else real(self, backend)
+
+    registry.Kernel.on = on
+    try:
+        yield
+    finally:
+        registry.Kernel.on = real
+
+
+def _writable(memory):
+    """What the simulator can copy back: CuPy's broadcast views are not read-only."""
+    return memory if memory.flags.writeable else memory.copy()
+
+
 @contextmanager
 def installed():
     """Device arrays behind ``xp``, and the simulator's kernels on what stands behind them; on a device, CuPy itself."""
@@ -197,7 +253,7 @@ def installed():
         for argument in arguments:
             if isinstance(argument, np.ndarray):
                 raise TypeError("A kernel was given an array of the host.")
-        arguments = [a.memory if isinstance(a, DeviceArray) else a for a in arguments]
+        arguments = [_writable(a.memory) if isinstance(a, DeviceArray) else a for a in arguments]
         launch(kernel, blocks, threads, arguments, shared_bytes)
 
     _api._array_library, _api.launch = lambda: cupy, launch_on_memory

@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import accuracy_score
 
 from sksoft._validation import fit_context, validate_data
 from sksoft.attention import remembered
@@ -9,6 +10,7 @@ from sksoft.attention.bandwidth_input import ATTENTION_CONSTRAINTS
 from sksoft.attention.feature_gradient import answers_and_pullback
 from sksoft.attention.leave_one_out import LEAST
 from sksoft.attention.neighbours import ROUNDING
+from sksoft.kernels import placement
 from sksoft.metrics.target_input import TARGET_CONSTRAINTS, require_labels, resolve_targets
 from sksoft.objective.links import Softmax
 
@@ -91,6 +93,7 @@ class AttentionClassifier(ClassifierMixin, BaseEstimator):
     Notes
     -----
     Time and memory are those of :class:`AttentionRegressor` with v = K. X is dense: sparse matrices are refused.
+    What computes on a CUDA device is said there.
 
     References
     ----------
@@ -174,7 +177,8 @@ class AttentionClassifier(ClassifierMixin, BaseEstimator):
             If `max_iter` iterations did not find a stationary point, with the gradient that is left.
         """
         name = type(self).__name__
-        X = validate_data(self, X, dtype=np.float64, order="C")
+        X = validate_data(self, X, dtype=np.float64, order="C", device=True)
+        y, sample_weight = placement.fetched(y), placement.fetched(sample_weight)
         targets = resolve_targets(
             name,
             y,
@@ -208,19 +212,26 @@ class AttentionClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         proba : ndarray of shape (n, K)
-            Columns in the order of ``classes_``.
+            Columns in the order of ``classes_``. Of the kind of X where that is on a device.
         bound : ndarray of shape (n,)
             Where asked for.
         """
+        proba, bound = self._probabilities(X)
+        proba = placement.beside(proba, X)
+        return (proba, placement.beside(bound.max(axis=1), X)) if return_bound else proba
+
+    def _probabilities(self, X):
+        """Probabilities and bounds, (n, K), where they are computed."""
         X = remembered.checked_queries(self, X)
         proba, bound = remembered.answers(self, X)
         proba = np.maximum(proba, 0.0)
         # Classes with nothing but the prior differ in the last bit, an order that logarithms do not see: they tie.
-        ratio = proba / np.where(self.prior_ > 0.0, self.prior_, 1.0)
-        least = np.where(self.prior_ > 0.0, ratio, np.inf).min(axis=1, keepdims=True)
-        proba = np.where(ratio <= least * (1.0 + ROUNDING), least * self.prior_, proba)
+        prior = placement.where(proba, self.prior_)
+        ratio = proba / np.where(prior > 0.0, prior, 1.0)
+        least = np.where(prior > 0.0, ratio, np.inf).min(axis=1, keepdims=True)
+        proba = np.where(ratio <= least * (1.0 + ROUNDING), least * prior, proba)
         proba /= proba.sum(axis=1, keepdims=True)
-        return (proba, bound.max(axis=1)) if return_bound else proba
+        return proba, bound
 
     def predict_log_proba(self, X):
         """Logarithms of the probabilities, in nats; −inf where one is zero.
@@ -234,7 +245,7 @@ class AttentionClassifier(ClassifierMixin, BaseEstimator):
         log_proba : ndarray of shape (n, K)
         """
         with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+            return placement.beside(np.log(self._probabilities(X)[0]), X)
 
     def predict(self, X):
         """The most probable class; the first of equals.
@@ -252,10 +263,10 @@ class AttentionClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If ``empty='nan'`` leaves a row without an answer.
         """
-        proba = self.predict_proba(X)
+        proba = self._probabilities(X)[0]
         if np.isnan(proba).any():
             raise ValueError("Rows of X have no training row within reach, and empty='nan': they have no class.")
-        return self.classes_[np.argmax(proba, axis=1)]
+        return placement.labels_beside(self.classes_, np.argmax(proba, axis=1), X)
 
     def scores_and_pullback(self, X):
         """Logarithms of the probabilities and their derivative by the features: what ``synthesize`` climbs.
@@ -276,7 +287,7 @@ class AttentionClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             With `top_k` or `tol`: answers jump where the nearest rows change.
         """
-        X = remembered.checked_queries(self, X)
+        X = remembered.checked_queries(self, X, "scores_and_pullback")
         if remembered.is_sparse(self):
             raise ValueError(
                 "Derivatives need all training rows: top_k=None and tol=0. Got"
@@ -299,8 +310,9 @@ class AttentionClassifier(ClassifierMixin, BaseEstimator):
         -------
         accuracy : float
         """
+        y, sample_weight = placement.fetched(y), placement.fetched(sample_weight)
         require_labels(type(self).__name__, y)
-        return super().score(X, y, sample_weight=sample_weight)
+        return accuracy_score(y, placement.fetched(self.predict(X)), sample_weight=sample_weight)
 
     def kneighbors_weights(self, X):
         """Which training rows answer, and with what weight.
@@ -316,7 +328,7 @@ class AttentionClassifier(ClassifierMixin, BaseEstimator):
             row without training rows within reach is empty, whatever `empty` says. With kernels that reach all rows,
             no `top_k` and no `tol` all entries are stored: 12 n n_fit bytes.
         """
-        return remembered.attention_weights(self, remembered.checked_queries(self, X))
+        return remembered.attention_weights(self, remembered.checked_queries(self, X, "kneighbors_weights"))
 
     def error_bound(self, X):
         """Proved bound on the difference of each probability from that of all training rows [1]_.

@@ -4,11 +4,13 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.metrics import r2_score
 
 from sksoft._validation import Interval, check_sample_weight, fit_context, validate_data
 from sksoft.attention import remembered
 from sksoft.attention.bandwidth_input import ATTENTION_CONSTRAINTS
 from sksoft.attention.intervals import covering_level, weighted_quantiles
+from sksoft.kernels import placement
 
 
 class AttentionRegressor(RegressorMixin, BaseEstimator):
@@ -108,6 +110,11 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     there a tree finds the nearest rows. Elsewhere `top_k` takes longer than all rows do. A step of leave-one-out takes
     O(m² (p + v)), with ``degree=1`` O(m² p (p + v)). X is dense: sparse matrices are refused.
 
+    With X on a CUDA device, or ``backend='cuda'``, the search for bandwidths and predictions compute there, by the
+    kernels ``'gaussian'``, ``'laplace'`` and ``'dot'`` with all training rows (`top_k`, `tol` are for the host); the
+    optimiser, what is judged by quantiles and the fitted attributes are on the host, where X comes once in a fit. A
+    prediction moves the training rows to the device, once a call, and answers there.
+
     References
     ----------
     .. [1] Nadaraya, "On estimating regression", Theory of Probability and its Applications 9, 1964, equation 1.
@@ -186,7 +193,8 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For X or y with NaN, infinity, or X sparse; X beyond 1e100, in its units or in bandwidths; bandwidths that
+            For a kernel, `top_k` or `tol` that an X on a device cannot have; X or y with NaN, infinity, or X sparse;
+            X beyond 1e100, in its units or in bandwidths; bandwidths that
             are not positive or do not fit the features; more neighbours in `top_k` than different rows; and for
             leave-one-out where fewer than two rows, or groups, differ, or y has values beyond 1e100 or differs by
             less than 1e-100.
@@ -196,15 +204,15 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         ConvergenceWarning
             If `max_iter` iterations did not find a stationary point, with the gradient that is left.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
-        weights = check_sample_weight(sample_weight, X)
+        X, y = validate_data(self, X, y, dtype=np.float64, order="C", multi_output=True, y_numeric=True, device=True)
+        weights = check_sample_weight(placement.fetched(sample_weight), y)
         targets = y.astype(np.float64).reshape(len(y), -1)
         remembered.remember(self, X, targets, weights, groups, loss="squared", degree=self.degree)
         self.y_fit_, self._is_single = targets, y.ndim == 1
         for name in ("interval_levels_", "interval_weights_"):
             self.__dict__.pop(name, None)
         if isinstance(self.bandwidth, str) and self.degree == 0 and self.empty != "raise":
-            remembered.judge_intervals(self, X, weights, groups)
+            remembered.judge_intervals(self, placement.to_host(X), weights, placement.fetched(groups))
         return self
 
     def predict(self, X, return_std=False, return_bound=False):
@@ -220,18 +228,18 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
 
         Returns
         -------
-        y : ndarray of shape (n,) or (n, v)
+        y : ndarray of shape (n,) or (n, v); of the kind of X where that is on a device
         std, bound : ndarray of the same shape
-            Where asked for, in this order.
+            Where asked for, in this order. `std` is computed on the host.
         """
-        X = remembered.checked_queries(self, X)
+        like, X = X, remembered.checked_queries(self, X, "predict(return_std=True)" if return_std else None)
         y, bound = remembered.answers(self, X)
         results = [y]
         if return_std:
             results.append(self._deviation(X, y))
         if return_bound:
             results.append(bound)
-        results = [self._shaped(result) for result in results]
+        results = [placement.beside(self._shaped(result), like) for result in results]
         return results[0] if len(results) == 1 else tuple(results)
 
     def predict_quantiles(self, X, quantiles=(0.1, 0.5, 0.9)):
@@ -255,7 +263,7 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         ----------
         .. [1] Meinshausen, "Quantile regression forests", JMLR 7, 2006, equation 6, with attention for its weights.
         """
-        X = remembered.checked_queries(self, X)
+        X = remembered.checked_queries(self, X, "predict_quantiles")
         levels = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
         if levels.ndim != 1 or not ((levels >= 0.0) & (levels <= 1.0)).all():
             raise ValueError(f"The 'quantiles' parameter must hold numbers in [0, 1]. Got {quantiles!r} instead.")
@@ -287,7 +295,7 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         """
         if not (isinstance(coverage, Real) and 0.0 < float(coverage) < 1.0):
             raise ValueError(f"The 'coverage' parameter must be a number in (0, 1). Got {coverage!r} instead.")
-        X = remembered.checked_queries(self, X)
+        X = remembered.checked_queries(self, X, "predict_interval")
         self._require_means("predict_interval")
         tails = np.full(self.y_fit_.shape[1], (1.0 - float(coverage)) / 2.0)
         if hasattr(self, "interval_levels_"):
@@ -298,6 +306,22 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
                 levels = np.array([tail, 1.0 - tail])
                 values[rows, k] = weighted_quantiles(weights, self.y_fit_[:, [k]], levels)[:, 0]
         return values[:, 0] if self._is_single else values
+
+    def score(self, X, y, sample_weight=None):
+        """Coefficient of determination R², of several targets the mean of theirs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+        y : array-like of shape (n,) or (n, v)
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        r2 : float
+        """
+        y, sample_weight = placement.fetched(y), placement.fetched(sample_weight)
+        return r2_score(y, placement.fetched(self.predict(X)), sample_weight=sample_weight)
 
     def kneighbors_weights(self, X):
         """Which training rows answer, and with what weight.
@@ -313,7 +337,7 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
             given by kernels that draw to it. A row without training rows within reach is empty, whatever `empty` says.
             With kernels that reach all rows, no `top_k` and no `tol` all entries are stored: 12 n n_fit bytes.
         """
-        X = remembered.checked_queries(self, X)
+        X = remembered.checked_queries(self, X, "kneighbors_weights")
         self._require_means("kneighbors_weights")
         return remembered.attention_weights(self, X)
 

@@ -20,6 +20,7 @@ from sksoft.attention.feature_maps import Linear
 from sksoft.attention.heads import Heads
 from sksoft.attention.local_linear import LocalLinear
 from sksoft.attention.smoothers import SMOOTHERS
+from sksoft.kernels import placement
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,12 @@ class Bandwidth:
         return len(self.heads.sinks)
 
     def features(self, h: int, X) -> np.ndarray:
-        """Features of X in which head h takes distances, (n, p) or (n, r)."""
+        """Features of X in which head h takes distances, (n, p) or (n, r), where X is."""
+        centre = placement.where(X, self.centre)
         if self.bandwidth is not None:
-            return (X - self.centre) / self.bandwidth[h]
+            return (X - centre) / placement.where(X, self.bandwidth[h])
         assert self.transformation is not None
-        return (X - self.centre) @ self.transformation[h]
+        return (X - centre) @ placement.where(X, self.transformation[h])
 
     def to_columns(self, h: int, gradient) -> np.ndarray:
         """Gradient in X (n, p) from that in the features of head h."""
@@ -89,13 +91,19 @@ class Bandwidth:
 
 
 def smooth(chosen: Bandwidth, X, keys, targets, weights, query_codes=None, key_codes=None) -> np.ndarray:
-    """Answers for X (n, p) from the rows `keys` (m, p) with `targets` (m, v) and `weights` (m,): (n, v)."""
+    """Answers for X (n, p) from the rows `keys` (m, p) with `targets` (m, v) and `weights` (m,): (n, v).
+
+    They are computed where X is, and keys of the host are moved there.
+    """
     smoother, kept = SMOOTHERS[chosen.kernel], weights > 0.0
     if key_codes is not None:
         key_codes = key_codes[kept]
+    keys, targets, log_weights = (
+        placement.where(X, part) for part in (keys[kept], targets[kept], np.log(weights[kept]))
+    )
     answers = []
     for h in range(chosen.n_heads):
-        shared = (chosen.features(h, X), chosen.features(h, keys[kept]), targets[kept], np.log(weights[kept]))
+        shared = (chosen.features(h, X), chosen.features(h, keys), targets, log_weights)
         if chosen.degree == 0:
             out, lse = smoother.average(*shared, query_codes, key_codes)
         else:
@@ -112,16 +120,16 @@ def loo_predictions(chosen: Bandwidth, X, targets, weights, groups=None) -> np.n
     return np.where((rows.row >= 0)[:, None], answers[rows.row], np.nan)
 
 
-def effective_dof(chosen: Bandwidth, X, targets, weights) -> float:
+def effective_dof(chosen: Bandwidth, X, targets, weights, like=None) -> float:
     """Effective degrees of freedom: the trace of the matrix that takes the targets to the fitted answers [1]_.
 
     Σᵢ ∂fᵢ/∂tᵢ with each row among its own neighbours, the prior's part included: between 1 (every answer is the mean)
-    and the number of rows (every answer is the row's own target). O(n²) time.
+    and the number of rows (every answer is the row's own target). O(n²) time, where the array `like` lives.
 
     .. [1] Hastie, Tibshirani, Friedman, "The elements of statistical learning", 2nd edition, 2009, eq. (5.16).
     """
     kept = weights > 0.0
-    X, targets, weights = X[kept], targets[kept], weights[kept]
+    X, targets, weights = (placement.where(like, array[kept]) for array in (X, targets, weights))
     smoother, log_weights, total = SMOOTHERS[chosen.kernel], np.log(weights), 0.0
     for h in range(chosen.n_heads):
         Q = chosen.features(h, X)
@@ -129,7 +137,7 @@ def effective_dof(chosen: Bandwidth, X, targets, weights) -> float:
             own = smoother.own_weights(Q, log_weights)
         else:
             own = LocalLinear(smoother).own_weights(Q, targets, log_weights, chosen.ridge)
-        lse = smoother.average(Q, Q, np.zeros((len(Q), 1)), log_weights, None, None)[1]
+        lse = smoother.average(Q, Q, placement.namespace(Q).zeros((len(Q), 1)), log_weights, None, None)[1]
         trust = chosen.heads.trust(h, lse)
         total += chosen.heads.mixing[h] * float((trust * own + (1.0 - trust) * weights / weights.sum()).sum())
     return total
@@ -152,6 +160,7 @@ def choose_bandwidth(
     random_state=None,
     prior_mix="auto",
     rank=None,
+    like=None,
 ) -> Bandwidth:
     """Choose bandwidths by exact leave-one-out.
 
@@ -186,6 +195,8 @@ def choose_bandwidth(
         none for others.
     rank : int, optional
         Columns of a linear metric, p by default.
+    like : array, optional
+        On a device: rows are moved there once, and averages of them are computed there.
 
     Returns
     -------
@@ -208,9 +219,8 @@ def choose_bandwidth(
     rows = replace(rows, X=rows.X - centre)
     if np.all(np.ptp(rows.X, axis=0) == 0.0):
         raise ValueError("Bandwidths cannot be chosen where every feature is the same in all rows.")
-    search = Search(
-        rows, kernel, loss, degree, _prior_options(prior_mix, kernel, loss, len(rows.X)), max_iter, tol, random_state
-    )
+    prior = _prior_options(prior_mix, kernel, loss, len(rows.X))
+    search = Search(rows, kernel, loss, degree, prior, max_iter, tol, random_state, like)
     objective, theta, value = search.run(metric, heads, rank, starts)
     if not search.converged:
         warnings.warn(

@@ -65,7 +65,9 @@ def given_bandwidth(model, X, weights, prior, degree: int) -> Bandwidth:
     )
 
 
-def chosen_bandwidth(model, X, targets, weights, groups, *, metric: str, loss: str, degree: int) -> Bandwidth:
+def chosen_bandwidth(
+    model, X, targets, weights, groups, *, metric: str, loss: str, degree: int, like=None
+) -> Bandwidth:
     """Bandwidths by leave-one-out in the units of X, of a search in units of each feature's standard deviation.
 
     Parameters
@@ -78,6 +80,8 @@ def chosen_bandwidth(model, X, targets, weights, groups, *, metric: str, loss: s
     metric : {'scale', 'ard', 'linear'}
     loss : {'squared', 'log'}
     degree : {0, 1}
+    like : array, optional
+        Averages of rows are computed where it lives.
     """
     unit = spread(X, weights) if model.standardize and model.kernel != "dot" else np.ones(X.shape[1])
     chosen = choose_bandwidth(
@@ -92,6 +96,7 @@ def chosen_bandwidth(model, X, targets, weights, groups, *, metric: str, loss: s
         degree=degree,
         max_iter=model.max_iter,
         random_state=model.random_state,
+        like=like,
     )
     if chosen.bandwidth is not None:
         return replace(chosen, bandwidth=chosen.bandwidth * unit, centre=chosen.centre * unit)

@@ -23,7 +23,7 @@ from sksoft.attention.feature_maps import Ard, Linear, Scale
 from sksoft.attention.leave_one_out import LeaveOneOut
 from sksoft.attention.pair_blocks import squared_distances
 from sksoft.attention.smoothers import SMOOTHERS
-from sksoft.kernels import splitmix
+from sksoft.kernels import placement, splitmix
 from sksoft.kernels.blocks import serial_blas
 from sksoft.kernels.registry import backend_for
 
@@ -65,10 +65,13 @@ class Search:
         Whether sinks are learned, and the fixed share of the prior.
     max_iter, tol, random_state
         As there.
+    like : array, optional
+        Averages of rows are computed where it lives; all else is small, and of the host.
     """
 
-    def __init__(self, rows: DistinctRows, kernel, loss, degree, prior, max_iter, tol, random_state):
+    def __init__(self, rows: DistinctRows, kernel, loss, degree, prior, max_iter, tol, random_state, like=None):
         self.rows, self.kernel, self.max_iter = rows, kernel, max_iter
+        self.there = rows.moved_to(like)
         self.shared = {"smoother": SMOOTHERS[kernel], "loss": loss, "degree": degree}
         self.shared |= {"learns_sinks": prior[0], "prior_mix": prior[1]}
         self.n_iter, self.gradient_norm, self.converged = 0, np.inf, False
@@ -108,6 +111,10 @@ class Search:
             return slice(None)
         return np.sort(np.argsort(splitmix.mix(self.rows.keys ^ self.seed), kind="stable")[:size])
 
+    def _moved(self, queries):
+        """Rows by number, where the rows of the averages are."""
+        return queries if isinstance(queries, slice) else placement.where(self.there.X, queries)
+
     def near_distance(self) -> float:
         """Median distance to a near neighbour, from some rows to all; for inner products, the root of a typical one."""
         X = self.rows.X
@@ -122,7 +129,7 @@ class Search:
         return REACH.get(self.kernel, 1.0) * float(np.median(np.sqrt(near[near < np.inf])))
 
     def _objective(self, feature_map, heads=1):
-        return LeaveOneOut(self.rows, feature_map=feature_map, n_heads=heads, **self.shared)
+        return LeaveOneOut(self.there, feature_map=feature_map, n_heads=heads, **self.shared)
 
     def _loss_of_prior(self):
         rows, prior = self.rows, self.rows.prior
@@ -137,7 +144,7 @@ class Search:
         theta[objective.sections["maps"]] = log_bandwidth
         theta[objective.sections["ridge"]] = np.log(1e-2)
         if self.shared["learns_sinks"]:
-            lse = objective.average(theta, 0, self.queries)[2]
+            lse = placement.to_host(objective.average(theta, 0, self._moved(self.queries))[2])
             reached = lse[lse > -np.inf]
             theta[objective.sections["sinks"]] = np.median(reached) - SINK_START if len(reached) else 0.0
         return theta
@@ -190,7 +197,7 @@ class Search:
     def _watched(self, objective, start):
         """θ of the least loss of the held-out fifth on the way from `start`, that loss, and whether the way ended."""
         held = self.rows.fifth()
-        learning, queries = replace(objective, absent=held), np.flatnonzero(held)
+        learning, queries = replace(objective, absent=held), self._moved(np.flatnonzero(held))
         best = [learning.evaluate(start, queries, slope=False)[0], start, 0]
         n_iter = 0
 
@@ -217,7 +224,7 @@ class Search:
         return bounds
 
     def _minimise(self, objective, theta, queries, looseness, watch=None):
-        bounds = self._bounds(objective)
+        bounds, queries = self._bounds(objective), self._moved(queries)
         theta = np.clip(theta, bounds[:, 0], bounds[:, 1])
         goal = self.gradient_goal * looseness
         options = {"maxiter": self.max_iter, "gtol": goal / self.unit, "ftol": 0.0, "maxcor": 20, "maxls": 20}
@@ -227,7 +234,7 @@ class Search:
             value, gradient = objective.evaluate(at, queries)
             return value / self.unit, gradient / self.unit
 
-        with serial_blas(), backend_for(len(self.rows.X) ** 2, COMPILED_PAIRS)():
+        with serial_blas(), backend_for(len(self.rows.X) ** 2, COMPILED_PAIRS, self.there.X)():
             found = minimize(scaled, theta, **settings)
         step = np.clip(found.x - found.jac * self.unit, bounds[:, 0], bounds[:, 1]) - found.x
         self.n_iter += int(found.nit)

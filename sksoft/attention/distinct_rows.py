@@ -10,10 +10,11 @@ Nothing is lost: predictions are linear in the targets, the log-loss too, and th
 from the mean of its rows' by their variance, which no bandwidth changes (`spread`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sksoft.kernels import placement
 from sksoft.kernels.row_keys import row_keys
 
 
@@ -54,7 +55,12 @@ class DistinctRows:
     @property
     def prior(self) -> np.ndarray:
         """Weighted mean of the targets, (v,)."""
-        return self.weights @ self.targets / self.total
+        return placement.to_host(self.weights @ self.targets) / self.total
+
+    def moved_to(self, like) -> "DistinctRows":
+        """The same with what averages are made of where the array `like` lives."""
+        there = {name: placement.where(like, getattr(self, name)) for name in ("X", "targets", "weights", "left_out")}
+        return replace(self, **there)
 
     def fifth(self) -> np.ndarray:
         """True for about a fifth of the rows (or groups), chosen by their content, never all and at least one; (m,)."""

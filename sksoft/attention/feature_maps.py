@@ -4,7 +4,8 @@
     ard       q_d = x_d / h_d          one for each ("automatic relevance determination" [1]_)
     linear    q = x L                  L of shape (p, r): all Mahalanobis distances of rank r [2]_
 
-Bandwidths are parametrised by their logarithm, so none is ever negative.
+Bandwidths are parametrised by their logarithm, so none is ever negative. Rows, features and gradients in them are where
+the rows are, on the host or a device; parameters and what is summed over rows are on the host.
 
 References
 ----------
@@ -15,6 +16,8 @@ References
 from dataclasses import dataclass
 
 import numpy as np
+
+from sksoft.kernels import placement
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Scale:
 
     def pull(self, theta, X, features, gradient):
         """Gradient in the parameters from the `gradient` (n, p) in the features of X. O(n p)."""
-        return np.array([-np.vdot(features, gradient)])
+        return np.array([-float(np.vdot(features, gradient))])
 
     def bandwidth(self, theta):
         """(p,) bandwidths."""
@@ -54,11 +57,11 @@ class Ard:
 
     def features(self, theta, X):
         """(n, p) features of X."""
-        return X * np.where(self.constant, 0.0, np.exp(-theta))
+        return X * placement.where(X, np.where(self.constant, 0.0, np.exp(-theta)))
 
     def pull(self, theta, X, features, gradient):
         """Gradient in the parameters from the `gradient` (n, p) in the features of X. O(n p)."""
-        return -np.einsum("ij,ij->j", features, gradient)
+        return -placement.to_host(np.einsum("ij,ij->j", features, gradient))
 
     def bandwidth(self, theta):
         """(p,) bandwidths."""
@@ -79,8 +82,8 @@ class Linear:
 
     def features(self, theta, X):
         """(n, r) features of X."""
-        return X @ theta.reshape(self.n_features, self.rank)
+        return X @ placement.where(X, theta.reshape(self.n_features, self.rank))
 
     def pull(self, theta, X, features, gradient):
         """Gradient in the parameters from the `gradient` (n, r) in the features of X. O(n p r)."""
-        return (X.T @ gradient).ravel()
+        return placement.to_host(X.T @ gradient).ravel()

@@ -10,7 +10,7 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 
-from sksoft._validation import Interval, check_is_fitted, check_sample_weight, fit_context, validate_data
+from sksoft._validation import Interval, check_is_fitted, check_sample_weight, fit_context, require_host, validate_data
 from sksoft.attention.fixation_objective import FixationObjective, Trials
 from sksoft.kernels.blocks import serial_blas
 from sksoft.kernels.segments import segment_softmax
@@ -131,6 +131,7 @@ class SoftmaxFixationModel(ClassifierMixin, BaseEstimator):
         ConvergenceWarning
             If `max_iter` Newton steps did not reach `tol`, with the gap that is left.
         """
+        require_host("SoftmaxFixationModel", X=X, y=y, objects=objects)
         X = check_features(self, X)
         y = self._checked_y(X, y)
         weights = check_sample_weight(sample_weight, X)
@@ -181,6 +182,7 @@ class SoftmaxFixationModel(ClassifierMixin, BaseEstimator):
     def _read(self, X, objects, offsets) -> Trials:
         """The trials of a prediction, among the objects of the fit where none are given."""
         check_is_fitted(self)
+        require_host("SoftmaxFixationModel", X=X, objects=objects)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         _check_offsets_given(objects, offsets)
         if objects is None:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
 
+from sksoft._validation import require_host
 from sksoft.kernels.columns import csr_times_dense
 from sksoft.kernels.segments import owners
 
@@ -86,6 +87,7 @@ def read_graph(adjacency, n_nodes: int, self_loops: bool = False) -> Graph:
         If it is not square, has another number of nodes, holds NaN, infinity or negative weights, or is sparse with
         indices of no node.
     """
+    require_host("Attention on a graph", adjacency=adjacency)
     shape = getattr(adjacency, "shape", None)
     if not sparse.issparse(adjacency):
         adjacency = check_array(adjacency, dtype=np.float64, input_name="adjacency", ensure_min_samples=0)

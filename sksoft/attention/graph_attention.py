@@ -7,6 +7,7 @@ from scipy import sparse
 from scipy.special import expit
 from sklearn.utils import check_array
 
+from sksoft._validation import require_host
 from sksoft.attention.graph import Graph, read_graph
 from sksoft.kernels.segments import segment_maxima, segment_products, segment_softmax
 
@@ -85,6 +86,7 @@ def graph_attention(
         raise ValueError(f"The 'score' parameter must be one of {SCORES}. Got {score!r} instead.")
     slope = _number("negative_slope", negative_slope, 0.0, 1.0)
     tau = _number("temperature", temperature, np.nextafter(0.0, 1.0), np.finfo(float).max)
+    require_host("graph_attention", queries=queries, keys=keys)
     queries, keys, several = _by_head(queries, keys, 2 if score == "dot" else 1)
     graph = read_graph(adjacency, queries.shape[1], self_loops)
     scale = 1.0 / np.sqrt(max(queries.shape[-1], 1)) if scale is None else _number("scale", scale, -np.inf, np.inf)

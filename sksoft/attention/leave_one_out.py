@@ -6,6 +6,8 @@ f₋ᵢ leaves the row out by leaving its key out of the softmax, never by subtr
 where a_ii is near one. With C = dF/dz for the scores z of all pairs, the gradient in the features is two products with
 C (:mod:`sksoft.kernels.attention`), whatever the number of bandwidths; the rest is the chain rule ([1]_, section 2).
 
+All that has a row for each row is where the rows are, on the host or a device; θ and its gradient are on the host.
+
 References
 ----------
 .. [1] Goldberger, Roweis, Hinton, Salakhutdinov, "Neighbourhood components analysis", NIPS 2004.
@@ -20,6 +22,7 @@ from sksoft.attention.feature_maps import Ard, Linear, Scale
 from sksoft.attention.heads import Heads
 from sksoft.attention.local_linear import LocalLinear
 from sksoft.attention.smoothers import Smoother
+from sksoft.kernels import placement
 
 # A probability that rounded to zero counts as this one: a search meets such bandwidths, and goes elsewhere.
 LEAST = 1e-100
@@ -60,7 +63,7 @@ class LeaveOneOut:
     def __post_init__(self):
         log_weights = np.log(self.rows.weights)
         if self.absent is not None:
-            log_weights[self.absent] = -np.inf
+            log_weights[placement.where(log_weights, self.absent)] = -np.inf
         object.__setattr__(self, "log_weights", log_weights)
 
     @property
@@ -113,7 +116,7 @@ class LeaveOneOut:
         Parameters
         ----------
         theta : ndarray (size,), float64
-        queries : slice or ndarray of int
+        queries : slice or array of int where the rows are
         slope : bool
 
         Returns

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sksoft.attention.smoothers import Smoother
+from sksoft.kernels import placement
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class LocalLinear:
         values = _with_moments(K, V)
         moments, lse = self.smoother.average(Q, K, values, log_weights, query_codes, key_codes)
         mean, centre, C, S = _covariances(moments, K.shape[1], V.shape[1])
-        C = C + ridge * np.eye(K.shape[1])
+        unit = placement.namespace(K).eye(K.shape[1])
         answered = lse > -np.inf
-        C[~answered] = np.eye(K.shape[1])
+        C = np.where(answered[:, None, None], C + ridge * unit, unit)
         solved = np.linalg.solve(C, np.concatenate([S, (Q - centre)[:, :, None]], axis=2))
         slopes, reach = solved[:, :, :-1], solved[:, :, -1]
         out = mean + np.einsum("ia,iak->ik", Q - centre, slopes)
@@ -61,14 +62,14 @@ class LocalLinear:
         )
         outer = reach[:, :, None] * along[:, None, :]
         upper = _upper(-(outer + outer.transpose(0, 2, 1)))
-        a, b = np.triu_indices(K.shape[1])
-        upper[:, a == b] *= 0.5
+        a, b = _upper_indices(K)
+        upper *= np.where(a == b, 0.5, 1.0)
         cross = (reach[:, :, None] * up[:, None, :]).reshape(len(Q), -1)
         gradient = np.hstack([mean_gradient, centre_gradient, upper, cross])
         shared = (Q, K, values, log_weights, query_codes, key_codes, moments, lse)
         Q_gradient, K_gradient, values_gradient = self.smoother.pull(*shared, gradient, lse_gradient)
         from_values, V_gradient = _through_moments(K, V, values_gradient)
-        return Q_gradient + along, K_gradient + from_values, V_gradient, -np.einsum("ia,ia->", reach, along)
+        return Q_gradient + along, K_gradient + from_values, V_gradient, -float(np.einsum("ia,ia->", reach, along))
 
 
 def _with_moments(K, V):
@@ -81,8 +82,8 @@ def _with_moments(K, V):
 def _covariances(moments, p, v):
     """Means t̄ (n, v), m (n, p), Cov(k) (n, p, p), Cov(k, t) (n, p, v)."""
     mean, centre = moments[:, :v], moments[:, v : v + p]
-    a, b = np.triu_indices(p)
-    C = np.empty((len(moments), p, p))
+    a, b = _upper_indices(centre)
+    C = placement.namespace(moments).empty((len(moments), p, p))
     C[:, a, b] = C[:, b, a] = moments[:, v + p : v + p + len(a)]
     S = moments[:, v + p + len(a) :].reshape(-1, p, v)
     return mean, centre, C - centre[:, :, None] * centre[:, None, :], S - centre[:, :, None] * mean[:, None, :]
@@ -91,15 +92,20 @@ def _covariances(moments, p, v):
 def _through_moments(K, V, gradient):
     """Gradients in K and V from that in the columns of `_with_moments`."""
     p, v = K.shape[1], V.shape[1]
-    a, b = np.triu_indices(p)
-    squares = np.zeros((len(K), p, p))
+    a, b = _upper_indices(K)
+    squares = placement.namespace(K).zeros((len(K), p, p))
     squares[:, a, b] = gradient[:, v + p : v + p + len(a)]
-    squares += squares.transpose(0, 2, 1)
+    squares = squares + squares.transpose(0, 2, 1)
     products = gradient[:, v + p + len(a) :].reshape(-1, p, v)
     K_gradient = gradient[:, v : v + p] + np.einsum("iab,ib->ia", squares, K) + np.einsum("iak,ik->ia", products, V)
     return K_gradient, gradient[:, :v] + np.einsum("iak,ia->ik", products, K)
 
 
 def _upper(matrices):
-    a, b = np.triu_indices(matrices.shape[1])
+    a, b = _upper_indices(matrices)
     return matrices[:, a, b]
+
+
+def _upper_indices(like):
+    """a <= b below the number of columns of an array, where that is."""
+    return placement.namespace(like).triu_indices(like.shape[1])

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 
 from sksoft._validation import Interval, StrOptions, check_is_fitted, fit_context, validate_data
+from sksoft.kernels import placement
 
 
 class LogitNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -40,7 +41,7 @@ class LogitNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Notes
     -----
     Nothing is learnt from rows: ``fit`` notes their number of columns. A row without spread, or of zeros for 'l2',
-    becomes zeros. O(n K) time. float32 stays float32.
+    becomes zeros. O(n K) time. float32 stays float32. Rows on a CUDA device are normalised there.
 
     References
     ----------
@@ -92,7 +93,7 @@ class LogitNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ValueError
             If X holds NaN or infinity.
         """
-        validate_data(self, X, dtype=(np.float64, np.float32))
+        validate_data(self, X, dtype=(np.float64, np.float32), device=True)
         return self
 
     def transform(self, X):
@@ -105,7 +106,7 @@ class LogitNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        normalised : ndarray of shape (n, K), float32 or float64
+        normalised : ndarray of shape (n, K), float32 or float64; of the kind of X where that is on a device
 
         Raises
         ------
@@ -113,7 +114,7 @@ class LogitNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If X holds NaN or infinity, or has another number of columns.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        like, X = X, validate_data(self, X, dtype=(np.float64, np.float32), reset=False, device=True)
         # logits of the size of the row's largest: nothing overflows, and nothing underflows before the division
         size = np.abs(X).max(axis=1, keepdims=True)
         size[size == 0.0] = 1.0
@@ -130,4 +131,5 @@ class LogitNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         spread[spread == 0.0] = 1.0
         scaled /= spread
         # in float64: a temperature need not be a float32
-        return np.divide(scaled, self.temperature, dtype=np.float64).astype(X.dtype, copy=False)
+        normalised = np.divide(scaled, self.temperature, dtype=np.float64).astype(X.dtype, copy=False)
+        return placement.beside(normalised, like)

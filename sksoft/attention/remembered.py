@@ -3,6 +3,9 @@
 Fitted attributes that hold it: ``X_fit_, targets_, key_weights_, key_of_, key_share_`` are the keys of
 :mod:`sksoft.attention.memory`, and ``bandwidth_, transformation_, centre_, head_weights_, sinks_, prior_, prior_mix_,
 ridge_`` the kernel of every head.
+
+They are arrays of the host, whatever the rows were: an X on a device is copied to the host once in a fit, whose
+averages of rows are computed on the device; a prediction for rows on a device moves the keys there, once a call.
 """
 
 from collections.abc import Iterator
@@ -13,13 +16,15 @@ from scipy import sparse
 from sklearn.base import is_classifier
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from sksoft._validation import check_is_fitted, validate_data
+from sksoft._validation import check_is_fitted, require_host, validate_data
 from sksoft.attention.bandwidth import Bandwidth, effective_dof
 from sksoft.attention.bandwidth_input import chosen_bandwidth, given_bandwidth
 from sksoft.attention.heads import Heads
 from sksoft.attention.intervals import tail_levels
 from sksoft.attention.memory import Keys, Memory, canonical_order, keys_of
 from sksoft.attention.neighbours import Kept, answers_within, kept_keys
+from sksoft.attention.smoothers import ON_DEVICE
+from sksoft.kernels import placement
 from sksoft.kernels.blocks import row_blocks, serial_blas
 from sksoft.objective.feature_input import LARGEST
 
@@ -30,6 +35,8 @@ JUDGED = 2000
 def remember(model, X, targets, weights, groups, *, loss: str, degree: int = 0) -> None:
     """Fit to rows with targets (n, v) and weights (n,) >= 0: sets the fitted attributes of the model.
 
+    X is where averages are computed, all else is of the host.
+
     Raises
     ------
     ValueError
@@ -37,10 +44,13 @@ def remember(model, X, targets, weights, groups, *, loss: str, degree: int = 0) 
         another length; and for ``bandwidth='loo'`` without two rows that differ, or with targets that have no squares.
     """
     name = type(model).__name__
+    _require_computable(model, X, model.kernel)
+    like, X = X, placement.to_host(X)
     _check_size("X", X)
     model._kernel, model._degree = model.kernel, degree
     _require_all_keys(model)
     if groups is not None:
+        groups = placement.fetched(groups)
         shape = np.shape(groups)
         if len(shape) != 1 and shape[1:] != (1,):
             raise ValueError(f"groups should be a 1d array, got an array of shape {shape} instead.")
@@ -60,7 +70,7 @@ def remember(model, X, targets, weights, groups, *, loss: str, degree: int = 0) 
                 f"{name} with bandwidth='loo' needs at least 2 rows that differ, of positive weight. Got"
                 f" {len(keys.X)} among n_samples = {len(X)}. Give a bandwidth instead."
             )
-        chosen = _search(model, X, targets, weights, groups, keys, loss, degree)
+        chosen = _search(model, X, targets, weights, groups, keys, loss, degree, like)
     else:
         prior = keys.weights @ keys.targets / keys.weights.sum()
         chosen = given_bandwidth(model, keys.X, keys.weights, prior, degree)
@@ -68,7 +78,7 @@ def remember(model, X, targets, weights, groups, *, loss: str, degree: int = 0) 
     _store(model, keys, chosen)
 
 
-def _search(model, X, targets, weights, groups, keys: Keys, loss: str, degree: int) -> Bandwidth:
+def _search(model, X, targets, weights, groups, keys: Keys, loss: str, degree: int, like) -> Bandwidth:
     """Leave-one-out over rows that differ in features or group, so that order and repetition change no bit."""
     codes, rows = None, keys
     if loss == "squared":
@@ -82,16 +92,15 @@ def _search(model, X, targets, weights, groups, keys: Keys, loss: str, degree: i
         rows = keys_of(extended, targets, weights, canonical_order(extended, targets, weights))
         codes, rows = rows.X[:, -1].astype(np.int64), replace(rows, X=np.ascontiguousarray(rows.X[:, :-1]))
     seen = np.flatnonzero(rows.key_of >= 0)
-    chosen = chosen_bandwidth(
-        model, rows.X, rows.targets, rows.weights, codes, metric=metric_of(model), loss=loss, degree=degree
-    )
+    how = {"metric": metric_of(model), "loss": loss, "degree": degree, "like": like}
+    chosen = chosen_bandwidth(model, rows.X, rows.targets, rows.weights, codes, **how)
     model.loo_score_ = -chosen.loss
     if loss == "squared":  # what rows with the same features differ by, no bandwidth changes
         within = ((targets[seen] - rows.targets[rows.key_of[seen]]) ** 2).sum(axis=1)
         model.loo_score_ -= float(weights[seen] @ within / weights.sum())
     model.gradient_norm_, model.n_iter_ = chosen.gradient_norm, max(chosen.n_iter, 1)
     model.converged_, model.start_scores_ = chosen.converged, -chosen.starts
-    model.effective_dof_ = float(effective_dof(chosen, keys.X, keys.targets, keys.weights))
+    model.effective_dof_ = float(effective_dof(chosen, keys.X, keys.targets, keys.weights, like))
     return chosen
 
 
@@ -147,16 +156,44 @@ def recalled(model) -> Memory:
     return Memory(keys, bandwidth)
 
 
-def checked_queries(model, X) -> np.ndarray:
-    """X of a prediction, (n, p) float64."""
+def checked_queries(model, X, on_host: str | None = None):
+    """X of a prediction, (n, p) float64, where the answer is computed.
+
+    Parameters
+    ----------
+    model : fitted estimator
+    X : array-like or device array
+    on_host : str, optional
+        Who asks, if it computes on the host: then an X on a device is a TypeError, for nothing is moved unasked.
+    """
     check_is_fitted(model)
     model._validate_params()  # top_k, tol and empty may have been set since
     _require_all_keys(model)
-    X = validate_data(model, X, dtype=np.float64, order="C", reset=False)
+    if on_host is not None:
+        require_host(f"{type(model).__name__}.{on_host}", X=X)
+    X = validate_data(model, X, dtype=np.float64, order="C", reset=False, device=on_host is None)
+    _require_computable(model, X, model._kernel)
     _check_size("X", X)
     if model.transformation_ is None:
         _check_features(X, np.atleast_2d(model.bandwidth_))
     return X
+
+
+def _require_computable(model, X, kernel: str) -> None:
+    """Whether a device can compute the answers, where X is on one."""
+    if not placement.on_device(X):
+        return
+    for name, value, computable, others in (
+        ("kernel", kernel, kernel in ON_DEVICE, f"one of {ON_DEVICE}"),
+        ("top_k", model.top_k, model.top_k is None, "None"),
+        ("tol", model.tol, model.tol == 0.0, "0"),
+    ):
+        if not computable:
+            raise ValueError(
+                f"The {name!r} parameter of {type(model).__name__} must be {others} on a CUDA device. Got {value!r}"
+                " instead, which is computed on the host: move X there, with cupy.asnumpy(X) or X.cpu(), or if it is"
+                " there leave backend='cuda'."
+            )
 
 
 def _require_all_keys(model) -> None:
@@ -168,7 +205,7 @@ def _require_all_keys(model) -> None:
 
 
 def _check_size(name: str, values) -> None:
-    largest = float(np.abs(values).max(initial=0.0))
+    largest = float(np.abs(values).max()) if values.size else 0.0
     if largest > LARGEST:
         raise ValueError(
             f"{name} must hold values up to {LARGEST:g}, whose squares are finite. Got {largest:g} instead."
@@ -178,7 +215,7 @@ def _check_size(name: str, values) -> None:
 def _check_features(X, bandwidth) -> None:
     """Whether X (n, p) is of a size that bandwidths (H, p) can measure."""
     with np.errstate(over="ignore"):
-        largest = float((np.abs(X).max(axis=0) / bandwidth).max())
+        largest = float((placement.to_host(np.abs(X).max(axis=0)) / bandwidth).max())
     if largest > LARGEST:
         raise ValueError(
             f"X must hold values up to {LARGEST:g} bandwidths, whose squares are finite. Got {largest:g} instead."
@@ -202,7 +239,7 @@ def is_sparse(model) -> bool:
 
 
 def answers(model, X, memory: Memory | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Answers for checked X (n, v), and bounds on their difference from those of all keys (n, v)."""
+    """Answers for checked X (n, v), where that is, and bounds on their difference from those of all keys (n, v)."""
     memory = recalled(model) if memory is None else memory
     if model.top_k is None and model.tol > 0.0:
         within, bound = answers_within(memory, X, model.tol)

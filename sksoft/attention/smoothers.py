@@ -11,7 +11,8 @@ Each has two methods on features that are already divided by their bandwidths::
 
 Pairs with equal codes are left out; codes are None where none are, and so is `lse_gradient` where it is zero. A query
 without neighbours has out = nan and lse = −inf. Scores that are inner products or distances are those of
-:mod:`sksoft.kernels.attention`; compact and row-adaptive kernels have files of their own.
+:mod:`sksoft.kernels.attention`, and are computed where Q is, on the host or a device; compact and row-adaptive kernels
+have files of their own, and compute on the host.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import numpy as np
 
 from sksoft.attention.compact import Compact
 from sksoft.attention.row_adaptive import RowAdaptive
-from sksoft.kernels import attention
+from sksoft.kernels import attention, placement
 
 
 class Smoother(Protocol):
@@ -55,7 +56,7 @@ class Scored:
 
     def own_weights(self, Q, log_weights):
         """See the module."""
-        none = np.zeros((len(Q), 1))
+        none = placement.namespace(Q).zeros((len(Q), 1))
         lse = self.average(Q, Q, none, log_weights, None, None)[1]
         to_itself = np.einsum("ij,ij->i", Q, Q) if self.score == "dot" else 0.0
         return np.exp(to_itself + log_weights - lse)
@@ -65,6 +66,8 @@ class Scored:
         return {"score": self.score, "bias": log_weights} | codes
 
 
+# Those that compute where their arrays are.
+ON_DEVICE = ("gaussian", "laplace", "dot")
 SMOOTHERS: dict[str, Smoother] = {
     "gaussian": Scored("gaussian"),
     "laplace": Scored("laplace"),

@@ -1,4 +1,7 @@
-"""Functions of arrays: softmax and its relatives along any axis, and attention."""
+"""Functions of arrays: softmax and its relatives along any axis, and attention.
+
+They compute where their first array lives, on the host or a CUDA device, and return arrays of its kind.
+"""
 
 from sksoft.functional.attention import attention_vjp, causal_mask, scaled_dot_product_attention
 from sksoft.functional.routing import routing_by_agreement

@@ -17,12 +17,13 @@ from typing import NamedTuple
 import numpy as np
 
 from sksoft._config import effective_n_threads
+from sksoft.functional.array_input import array_beside, real_array
 from sksoft.functional.head import Head
 from sksoft.functional.heads import Heads
-from sksoft.functional.softmax import real_array
+from sksoft.kernels import placement
 from sksoft.kernels.attention import AUTO_PAIRS
 from sksoft.kernels.blocks import map_blocks, serial_blas
-from sksoft.kernels.registry import backend_for
+from sksoft.kernels.registry import backend_for, placed
 
 EMPTY = ("raise", "nan", "zero")
 SCORES = ("dot", "rbf", "bilinear", "additive")
@@ -69,6 +70,10 @@ def scaled_dot_product_attention(
     ============ ========================== ============== ===================================
 
     Nothing of n × m is held but what is asked for (`return_weights`) or given (`mask`).
+
+    Queries on a CUDA device (an array of CuPy, PyTorch, numba or another library) are answered there, and results are
+    of their kind. What is on the host beside them is moved: give `keys` and `values` there too, and ``is_causal=True``
+    rather than a mask.
 
     Parameters
     ----------
@@ -171,6 +176,7 @@ def scaled_dot_product_attention(
     nothing = lse == -np.inf
     if nothing.any():
         _fill(results[: 1 + return_weights], nothing, empty)
+    results = [placement.beside(result, queries) for result in results]
     return results[0] if len(results) == 1 else tuple(results)
 
 
@@ -196,7 +202,7 @@ def attention_vjp(
     Parameters
     ----------
     queries, keys, values
-        As given to :func:`scaled_dot_product_attention`.
+        As given to :func:`scaled_dot_product_attention`; computed on where the queries are, as there.
     out_gradient : array-like of shape (..., n, v)
         dL/d out.
     lse_gradient : array-like of shape (..., n), optional
@@ -247,22 +253,23 @@ def attention_vjp(
     heads, (n, v) = problem.heads, problem.out_shape
     if out is None or lse is None:
         out, lse = (heads.joined(parts) for parts in zip(*problem.each(lambda number: problem.head(number).attended())))
-    lse_gradient = np.zeros((*heads.shape, n)) if lse_gradient is None else lse_gradient
+    first = heads.arrays["queries"]
+    if lse_gradient is None:
+        lse_gradient = placement.namespace(first).zeros((*heads.shape, n))
     given = {"out": (out, (n, v)), "lse": (lse, (n,)), "out_gradient": (out_gradient, (n, v)),
              "lse_gradient": (lse_gradient, (n,))}  # fmt: skip
-    parts = [_of_heads(name, array, heads.shape, own, problem.dtype) for name, (array, own) in given.items()]
+    parts = [_of_heads(name, array, heads.shape, own, first) for name, (array, own) in given.items()]
     out, lse, out_gradient, lse_gradient = parts
 
     def work(number):
         return problem.head(number).gradients(out[number], lse[number], out_gradient[number], lse_gradient[number])
 
     by_query, by_key, by_value, by_weight = zip(*problem.each(work))
-    return AttentionGradients(
-        heads.added("queries", by_query),
-        heads.added("keys", by_key),
-        heads.added("values", by_value),
-        None if by_weight[0] is None else heads.added("score_weight", by_weight),
-    )
+    sums = {"queries": by_query, "keys": by_key, "values": by_value}
+    if by_weight[0] is not None:
+        sums["score_weight"] = by_weight
+    added = {name: placement.beside(heads.added(name, parts), queries) for name, parts in sums.items()}
+    return AttentionGradients(**{"score_weight": None, **added})
 
 
 def causal_mask(n_queries, n_keys=None, *, offset=0):
@@ -280,6 +287,7 @@ def causal_mask(n_queries, n_keys=None, *, offset=0):
     Returns
     -------
     mask : ndarray of shape (n_queries, n_keys), bool
+        Of the host.
 
     Raises
     ------
@@ -323,15 +331,16 @@ class _Problem:
         if score not in SCORES:
             raise ValueError(f"The 'score' parameter must be one of {SCORES}. Got {score!r} instead.")
         _check_flags(is_causal=is_causal)
-        given = {"queries": queries, "keys": keys, "values": values}
-        arrays = {name: real_array(name, array) for name, array in given.items()}
-        dtype = np.result_type(*arrays.values())
+        first = real_array("queries", placed(queries, "Attention"))
+        given = {"keys": keys, "values": values}
+        arrays = {"queries": first, **{name: real_array(name, array, first) for name, array in given.items()}}
+        dtype = np.result_type(*(array.dtype for array in arrays.values()))
         arrays = {name: array.astype(dtype, copy=False) for name, array in arrays.items()}
         n, m = _checked_shapes(arrays, score)
         n_own = {"queries": 2, "keys": 2, "values": 2, "temperature": 0}
         arrays["temperature"] = _checked_temperatures(temperature)
         if mask is not None:
-            arrays["mask"], n_own["mask"] = _checked_mask(mask, n, m), 2
+            arrays["mask"], n_own["mask"] = _checked_mask(array_beside("mask", mask, first), n, m), 2
         if (score_weight is None) == (score in ("bilinear", "additive")):
             need = "is needed" if score_weight is None else "is not accepted"
             raise ValueError(f"The 'score_weight' parameter {need} with score={score!r}.")
@@ -342,7 +351,7 @@ class _Problem:
             isinstance(top_k, Integral) and not isinstance(top_k, bool | np.bool_) and 1 <= int(top_k) <= m
         ):
             raise ValueError(f"The 'top_k' parameter must be an int in the range [1, {m}], the keys. Got {top_k!r}.")
-        limits = np.minimum(np.arange(1, n + 1), m) if is_causal else None
+        limits = np.minimum(placement.namespace(first).arange(1, n + 1), m) if is_causal else None
         scale = _checked_scale(scale, score, arrays["keys"].shape[-1])
         out_shape = (n, arrays["values"].shape[-1])
         return cls(Heads(n_own, arrays), dtype, out_shape, score, scale, limits, None if top_k is None else int(top_k))
@@ -360,14 +369,14 @@ class _Problem:
         """``work(number)`` of every head, in order: threads share heads where there are enough, else rows of one."""
         n_heads = len(self.heads)
         n_pairs = n_heads * self.out_shape[0] * self.heads.arrays["keys"].shape[-2]
-        on_backend = backend_for(n_pairs, AUTO_PAIRS)
+        on_backend = backend_for(n_pairs, AUTO_PAIRS, data=self.heads.arrays["queries"])
 
         def decided(number):
             with on_backend():
                 return work(number)
 
         numbers = list(range(n_heads))
-        if n_pairs < AUTO_PAIRS:
+        if n_pairs < AUTO_PAIRS or placement.on_device(self.heads.arrays["queries"]):
             return [decided(number) for number in numbers]
         with serial_blas():
             if n_heads >= effective_n_threads():
@@ -387,12 +396,12 @@ def _fill(arrays, nothing, empty):
         array[nothing] = np.nan if empty == "nan" else 0.0
 
 
-def _of_heads(name, array, leading, own, dtype):
-    """An array of the shape of a result, (heads, ...)."""
-    array = real_array(name, array)
+def _of_heads(name, array, leading, own, queries):
+    """An array of the shape of a result, (heads, ...), where the queries are and in their dtype."""
+    array = real_array(name, array, queries)
     if array.shape != (*leading, *own):
         raise ValueError(f"{name!r} must have the shape {(*leading, *own)}. Got {array.shape} instead.")
-    return array.astype(dtype, copy=False).reshape(math.prod(leading), *own)
+    return array.astype(queries.dtype, copy=False).reshape(math.prod(leading), *own)
 
 
 def _check_flags(**flags):
@@ -429,7 +438,7 @@ def _checked_scale(scale, score, d):
 
 
 def _checked_temperatures(temperature):
-    values = np.asarray(temperature)
+    values = np.asarray(placement.fetched(temperature))
     if values.dtype.kind not in "fiu" or not (np.isfinite(values).all() and (values > 0.0).all()):
         raise ValueError(
             f"The 'temperature' parameter must be a positive finite float, or an array of such. Got {temperature!r} "
@@ -439,7 +448,6 @@ def _checked_temperatures(temperature):
 
 
 def _checked_mask(mask, n, m):
-    mask = np.asarray(mask)
     if mask.dtype.kind not in "bf":
         raise ValueError(
             "The 'mask' parameter must be an array of bool, True where a key may be seen, or of floats to be added to "
@@ -455,7 +463,7 @@ def _checked_mask(mask, n, m):
 
 
 def _checked_score_weight(score_weight, arrays, score):
-    weight = real_array("score_weight", score_weight)
+    weight = real_array("score_weight", score_weight, arrays["queries"])
     d, key_d = arrays["queries"].shape[-1], arrays["keys"].shape[-1]
     expected = (d, key_d) if score == "bilinear" else (d,)
     if weight.shape[max(weight.ndim - len(expected), 0) :] != expected:

@@ -1,4 +1,7 @@
-"""One head of attention: its own queries, keys and values, and which way to its result."""
+"""One head of attention: its own queries, keys and values, and which way to its result.
+
+Arrays of a head are all of the host or all of a device: NumPy's functions compute where they are.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -6,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sksoft.kernels import placement
 from sksoft.kernels.attention import (
     Sight,
     attend,
@@ -56,19 +60,23 @@ class Head:
     @quietly
     def attended(self):
         """Out (n, v) and lse (n,)."""
-        out = np.empty((len(self.queries), self.values.shape[1]), self.values.dtype)
-        lse = np.empty(len(out), out.dtype)
+        xp = placement.namespace(self.values)
+        out = xp.empty((len(self.queries), self.values.shape[1]), self.values.dtype)
+        lse = xp.empty(len(out), out.dtype)
         if self.score == "additive":
-            for rows in score_blocks(len(out), len(self.keys)):
+            for rows in self._score_blocks(len(out)):
                 out[rows], lse[rows] = self._attended_at_once(rows)
         else:
             for rows, given in self._pieces():
                 out[rows], lse[rows] = attend(self.projected[rows], self.keys, self.values, **given)
             beyond = without_finite_lse(lse, self._sight(), len(self.keys))
-            for block in score_blocks(len(beyond), len(self.keys)):
+            for block in self._score_blocks(len(beyond)):
                 rows = beyond[block]
                 out[rows], lse[rows] = self._attended_at_once(rows)
         return out, lse
+
+    def _score_blocks(self, n_queries):
+        return score_blocks(n_queries, len(self.keys), self.keys)
 
     def _attended_at_once(self, rows):
         """Out and lse of these queries from all their scores, whose largest is subtracted before dividing."""
@@ -81,8 +89,9 @@ class Head:
     @quietly
     def weights(self):
         """a (n, m), in the dtype of the values."""
-        weights = np.empty((len(self.queries), len(self.keys)), self.values.dtype)
-        for rows in score_blocks(*weights.shape):
+        xp = placement.namespace(self.values)
+        weights = xp.empty((len(self.queries), len(self.keys)), self.values.dtype)
+        for rows in self._score_blocks(len(weights)):
             weights[rows] = weights_of(self._seen_scores(rows)[1], self.temperature)[0]
         return weights
 
@@ -92,7 +101,7 @@ class Head:
         if self.score == "additive":
             return self._additive_gradients(out, lse, out_gradient, lse_gradient)
         queries = self.projected
-        by_query, by_key, by_value = (np.zeros(array.shape) for array in (queries, self.keys, self.values))
+        by_query, by_key, by_value = self._zeros(queries)
         for rows, given in self._pieces():
             parts = attend_vjp(queries[rows], self.keys, self.values, out[rows], lse[rows], out_gradient[rows],
                                lse_gradient=lse_gradient[rows], **given)  # fmt: skip
@@ -104,14 +113,19 @@ class Head:
         seeing = np.where((lse != -np.inf)[:, None], self.queries, 0.0)
         return by_query @ self.score_weight.T.astype(np.float64), by_key, by_value, seeing.T @ by_query
 
+    def _zeros(self, queries):
+        """float64 gradients in queries, keys and values, to be summed."""
+        xp = placement.namespace(queries)
+        return tuple(xp.zeros(array.shape) for array in (queries, self.keys, self.values))
+
     def _added_mask(self):
         """The mask where it is of numbers that are added to scores, else None."""
         return None if self.mask is None or self.mask.dtype == bool else self.mask
 
     def _divided(self, mask):
         """−∞ only where it was."""
-        divided = np.divide(mask, self.temperature, dtype=np.result_type(mask, self.values))
-        return np.maximum(divided, np.finfo(divided.dtype).min, out=divided, where=mask != -np.inf)
+        divided = np.divide(mask, self.temperature, dtype=np.result_type(mask.dtype, self.values.dtype))
+        return np.where(mask == -np.inf, divided, np.maximum(divided, np.finfo(divided.dtype).min))
 
     def _sight(self):
         return Sight(limits=self.limits, mask=self.mask)
@@ -126,7 +140,7 @@ class Head:
         given = {"score": "gaussian" if self.score == "rbf" else "dot", "scale": self.scale / self.temperature}
         n_queries, added = len(self.queries), self._added_mask()
         if self.top_k is not None:
-            for rows in score_blocks(n_queries, len(self.keys)):
+            for rows in self._score_blocks(n_queries):
                 seen = self._seen_scores(rows)[0]
                 mask = seen if added is None else np.where(seen, self._divided(added[rows]), -np.inf)
                 yield rows, {**given, "mask": mask}
@@ -151,7 +165,7 @@ class Head:
             z = self.scale * self._additive_scores(rows)
             added = self._added_mask()
             z = z if added is None else z + added[rows]
-            seen = sight.of(rows, np.arange(len(self.keys)))
+            seen = sight.of(rows, placement.namespace(self.keys).arange(len(self.keys)))
             z = np.where(seen, z, -np.inf)
         else:
             score = "gaussian" if self.score == "rbf" else "dot"
@@ -163,16 +177,21 @@ class Head:
 
     def _additive_scores(self, rows):
         """Σ_c w_c tanh(q_c + k_c)."""
-        z = np.zeros((len(self.queries[rows]), len(self.keys)))
+        z = placement.namespace(self.keys).zeros((len(self.queries[rows]), len(self.keys)))
         for c, weight in enumerate(self.score_weight):
-            z += weight * np.tanh(np.add.outer(self.queries[rows, c], self.keys[:, c], dtype=np.float64))
+            z += weight * self._activation(rows, c)
         return z
 
+    def _activation(self, rows, c):
+        """tanh(q_c + k_c)."""
+        return np.tanh(np.add(self.queries[rows, c, None], self.keys[:, c], dtype=np.float64))
+
     def _additive_gradients(self, out, lse, out_gradient, lse_gradient):
-        by_query, by_key, by_value = (np.zeros(a.shape) for a in (self.queries, self.keys, self.values))
-        by_weight, factor = np.zeros(len(self.score_weight)), self.scale / self.temperature
-        for block in score_blocks(len(self.queries), len(self.keys)):
-            rows = np.arange(block.start, block.stop)[lse[block] != -np.inf]
+        xp = placement.namespace(self.keys)
+        by_query, by_key, by_value = self._zeros(self.queries)
+        by_weight, factor = xp.zeros(len(self.score_weight)), self.scale / self.temperature
+        for block in self._score_blocks(len(self.queries)):
+            rows = xp.arange(block.start, block.stop)[lse[block] != -np.inf]
             seen, z = self._seen_scores(rows)
             gradient = out_gradient[rows].astype(np.float64)
             weights, C = slopes_of(
@@ -180,7 +199,7 @@ class Head:
             )
             by_value += by_seen_values(weights, gradient, seen)
             for c, weight in enumerate(self.score_weight):
-                activation = np.tanh(np.add.outer(self.queries[rows, c], self.keys[:, c], dtype=np.float64))
+                activation = self._activation(rows, c)
                 by_weight[c] += factor * np.where(seen, C * activation, 0.0).sum()
                 slope = np.where(seen, factor * weight * C * (1.0 - activation**2), 0.0)
                 by_query[rows, c] = slope.sum(axis=1)

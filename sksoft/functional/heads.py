@@ -7,6 +7,8 @@ head of the keys (grouped queries): no array is ever repeated, every array knows
 
 import numpy as np
 
+from sksoft.kernels import placement
+
 
 class Heads:
     """Which part of each array a head uses.
@@ -15,7 +17,7 @@ class Heads:
     ----------
     n_own : dict of str to int
         How many last axes of each array belong to one head.
-    arrays : dict of str to ndarray
+    arrays : dict of str to array, of the host or a device
         `queries` first: whose last leading axis the others' may divide.
     """
 
@@ -51,7 +53,7 @@ class Heads:
 
     def where(self, name, head):
         """Index of the part of an array that a head uses."""
-        return np.unravel_index(self._ids[name][head], self._leading(name))
+        return tuple(map(int, np.unravel_index(self._ids[name][head], self._leading(name))))
 
     def part(self, name, head):
         return self.arrays[name][self.where(name, head)]
@@ -63,7 +65,7 @@ class Heads:
 
     def added(self, name, parts):
         """Gradient of an array out of the gradients of the part that each head used."""
-        total = np.zeros(self.arrays[name].shape, dtype=np.float64)
+        total = placement.namespace(self.arrays[name]).zeros(self.arrays[name].shape, dtype=np.float64)
         for head, part in enumerate(parts):
             total[self.where(name, head)] += part
         return total.astype(self.arrays[name].dtype)

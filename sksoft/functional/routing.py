@@ -1,10 +1,14 @@
 """Routing between capsules: children send their votes to the parents that agree with them."""
 
+import math
 from numbers import Integral
 
 import numpy as np
 
+from sksoft.functional.array_input import array_beside
 from sksoft.functional.softmax import softmax
+from sksoft.kernels import placement
+from sksoft.kernels.registry import placed
 
 
 def routing_by_agreement(votes, n_iter=3, *, log_prior=None, return_coupling=False):
@@ -18,7 +22,8 @@ def routing_by_agreement(votes, n_iter=3, *, log_prior=None, return_coupling=Fal
     Parameters
     ----------
     votes : array-like of shape (..., n, m, d)
-        û_ij, what child i predicts parent j to be: finite. Leading axes are cases on their own.
+        û_ij, what child i predicts parent j to be: finite. Leading axes are cases on their own. Votes on a CUDA device
+        are routed there, and what comes back is of their kind.
     n_iter : int >= 1, default=3
         Rounds; one is the prior's shares.
     log_prior : array-like broadcastable to (..., n, m), default=None
@@ -60,7 +65,7 @@ def routing_by_agreement(votes, n_iter=3, *, log_prior=None, return_coupling=Fal
            [0.84, 0.16],
            [0.01, 0.99]])
     """
-    votes = np.asarray(votes)
+    like, votes = votes, array_beside("votes", placed(votes, "routing_by_agreement"))
     if votes.dtype.kind not in "biuf" or votes.ndim < 3:
         raise ValueError(
             "The 'votes' parameter must be real numbers of shape (..., n_children, n_parents, n_dimensions). Got"
@@ -75,7 +80,7 @@ def routing_by_agreement(votes, n_iter=3, *, log_prior=None, return_coupling=Fal
         raise ValueError(f"The 'n_iter' parameter must be an int >= 1. Got {n_iter!r} instead.")
     logits = _first_logits(log_prior, votes)
     # In units of a power of two, so that no sum overflows and no digit changes.
-    unit = np.exp2(np.floor(np.log2(np.abs(votes).max(initial=0.0) or 1.0)))
+    unit = math.ldexp(1.0, math.frexp((float(np.abs(votes).max()) if votes.size else 0.0) or 1.0)[1] - 1)
     votes, most = votes / unit, np.finfo(votes.dtype).max / (int(n_iter) + 1)
     for _ in range(int(n_iter) - 1):
         parents = _parents(softmax(logits), votes, unit)
@@ -83,13 +88,14 @@ def routing_by_agreement(votes, n_iter=3, *, log_prior=None, return_coupling=Fal
             logits += np.clip(unit * np.einsum("...nmd,...md->...nm", votes, parents), -most, most)
     coupling = softmax(logits)
     parents = _parents(coupling, votes, unit)
+    parents, coupling = placement.beside(parents, like), placement.beside(coupling, like)
     return (parents, coupling) if return_coupling else parents
 
 
 def _first_logits(log_prior, votes: np.ndarray) -> np.ndarray:
     if log_prior is None:
-        return np.zeros(votes.shape[:-1], votes.dtype)
-    prior = np.asarray(log_prior)
+        return placement.namespace(votes).zeros(votes.shape[:-1], votes.dtype)
+    prior = array_beside("log_prior", log_prior, votes)
     if prior.dtype.kind not in "biuf":
         raise ValueError(f"The 'log_prior' parameter must be real numbers. Got an array of {prior.dtype} instead.")
     if np.isnan(prior).any() or (prior == np.inf).any():
@@ -110,7 +116,7 @@ def _first_logits(log_prior, votes: np.ndarray) -> np.ndarray:
 def _parents(coupling: np.ndarray, votes: np.ndarray, unit) -> np.ndarray:
     """What parents become of votes, in a unit, in these shares: their sum, shortened below one."""
     sums = np.einsum("...nm,...nmd->...md", coupling, votes)
-    largest = np.abs(sums).max(axis=-1, keepdims=True, initial=0.0)
+    largest = np.abs(sums).max(axis=-1, keepdims=True) if votes.shape[-1] else np.zeros_like(sums, shape=())
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         directions = np.where(largest > 0.0, sums / largest, 0.0)
         norms = np.sqrt(np.sum(directions**2, axis=-1, keepdims=True))

@@ -17,7 +17,9 @@ from numbers import Real
 
 import numpy as np
 
-from sksoft.kernels import projections, rowwise
+from sksoft.functional.array_input import array_beside, real_array
+from sksoft.kernels import placement, projections, rowwise
+from sksoft.kernels.registry import placed
 
 __all__ = [
     "entmax",
@@ -42,7 +44,8 @@ def softmax(scores, axis=-1, *, temperature=1.0, mask=None, empty="raise", out=N
     Parameters
     ----------
     scores : array-like of real numbers, any shape with at least one axis
-        −inf means "impossible". NaN and +inf make their own row NaN.
+        −inf means "impossible". NaN and +inf make their own row NaN. Scores on a CUDA device (an array of CuPy,
+        PyTorch, numba or another library) are computed on there.
     axis : int, default=-1
         Axis along which the result sums to 1.
     temperature : float, positive and finite, default=1.0
@@ -53,12 +56,13 @@ def softmax(scores, axis=-1, *, temperature=1.0, mask=None, empty="raise", out=N
         What a row with nothing available (all masked or −inf) gives: an error, NaN, zeros, or the same probability
         for all its entries.
     out : ndarray of the shape and dtype of the result, optional
-        Where to put it; may be `scores`. Large results cost less than half in memory that is already there.
+        Where to put it; may be `scores`. Large results cost less than half in memory that is already there. On the
+        device where `scores` are.
 
     Returns
     -------
     proba : ndarray, shape of `scores`
-        `out` where given.
+        `out` where given; else of the kind of `scores` where these are on a device, here and in what follows.
 
     Raises
     ------
@@ -71,7 +75,8 @@ def softmax(scores, axis=-1, *, temperature=1.0, mask=None, empty="raise", out=N
 
     Notes
     -----
-    O(size) time, one pass over memory; C-ordered input along the last axis needs no copy.
+    O(size) time, one pass over memory; C-ordered input along the last axis needs no copy. A mask of the host is moved
+    to the device where the scores are; with ``backend='cuda'`` arrays of the host are moved there, and the result back.
 
     Examples
     --------
@@ -151,7 +156,7 @@ def logsumexp(scores, axis=-1, *, temperature=1.0, mask=None, keepdims=False):
     rows = _Rows(scores, axis, mask)
     value = rowwise.logsumexp_rows(rows.scores, temperature=_checked_temperature(temperature), mask=rows.mask)
     value = value.reshape(rows.other_shape)
-    return np.expand_dims(value, axis) if keepdims else value[()]
+    return placement.beside(np.expand_dims(value, axis) if keepdims else value[()], scores)
 
 
 def sparsemax(scores, axis=-1, *, temperature=1.0, mask=None, empty="raise", out=None):
@@ -238,7 +243,7 @@ def softmax_jvp(proba, vectors, axis=-1):
     Parameters
     ----------
     proba : array-like
-        Probabilities along `axis`, as :func:`softmax` gives them.
+        Probabilities along `axis`, as :func:`softmax` gives them. Computed on where they are, as there.
     vectors : array-like, shape of `proba`
         A tangent of the scores. Not looked at where the probability is 0.
     axis : int, default=-1
@@ -259,15 +264,16 @@ def softmax_jvp(proba, vectors, axis=-1):
     >>> softmax_jvp([0.25, 0.75], [1.0, 0.0])
     array([ 0.1875, -0.1875])
     """
-    proba, vectors = real_array("proba", proba), real_array("vectors", vectors)
+    like, proba = proba, real_array("proba", proba)
+    vectors = real_array("vectors", vectors, proba)
     if proba.shape != vectors.shape:
         raise ValueError(
             f"'proba' and 'vectors' must have the same shape. Got {proba.shape} and {vectors.shape} instead."
         )
-    dtype = np.result_type(proba, vectors)
+    dtype = np.result_type(proba.dtype, vectors.dtype)
     rows = _Rows(proba.astype(dtype, copy=False), axis, name="proba")
     product = rowwise.softmax_jvp_rows(rows.scores, rows.to_rows(vectors.astype(dtype, copy=False)))
-    return rows.from_rows(product)
+    return placement.beside(rows.from_rows(product), like)
 
 
 def softmax_vjp(proba, vectors, axis=-1):
@@ -302,6 +308,7 @@ def softmax_jacobian(proba):
     Parameters
     ----------
     proba : array-like of shape (..., K)
+        Computed on where they are, as in :func:`softmax`.
 
     Returns
     -------
@@ -321,18 +328,19 @@ def softmax_jacobian(proba):
     array([[ 0.1875, -0.1875],
            [-0.1875,  0.1875]])
     """
-    proba = _Rows(proba, -1, name="proba").array
+    like, proba = proba, _Rows(placed(proba, "softmax_jacobian"), -1, name="proba").array
     jacobian = -proba[..., :, None] * proba[..., None, :]
-    diagonal = np.einsum("...ii->...i", jacobian)
-    diagonal[...] = 0.0
-    diagonal[...] = -jacobian.sum(axis=-1)
-    return jacobian
+    own = placement.namespace(proba).arange(proba.shape[-1])
+    jacobian[..., own, own] = 0.0
+    jacobian[..., own, own] = -jacobian.sum(axis=-1)
+    return placement.beside(jacobian, like)
 
 
 class _Rows:
-    """An array seen as (n, K) rows along one axis, and the way back."""
+    """An array seen as (n, K) rows along one axis, where it is computed on, and the way back."""
 
     def __init__(self, array, axis, mask=None, name="scores"):
+        self.is_given_there = placement.on_device(array)
         self.array = real_array(name, array)
         if self.array.ndim == 0:
             raise ValueError(f"{name!r} must have at least one axis. Got a scalar instead.")
@@ -344,7 +352,7 @@ class _Rows:
         moved = self.array.shape[: self.axis] + self.array.shape[self.axis + 1 :]
         self.other_shape = moved
         self.scores = self.to_rows(self.array)
-        self.mask = None if mask is None else self.to_rows(_checked_mask(mask, self.array.shape))
+        self.mask = None if mask is None else self.to_rows(_checked_mask(mask, self.array))
 
     def to_rows(self, array):
         """(n, K), a view where the memory allows it."""
@@ -354,13 +362,18 @@ class _Rows:
         """`out` as rows that a kernel may write, None where it must write elsewhere first."""
         if out is None:
             return None
-        expected = f"an ndarray of shape {self.array.shape} and dtype {self.array.dtype}"
-        if not isinstance(out, np.ndarray):
+        kind = "an array on the device" if self.is_given_there else "an ndarray"
+        expected = f"{kind} of shape {self.array.shape} and dtype {self.array.dtype}"
+        if not (placement.on_device(out) if self.is_given_there else isinstance(out, np.ndarray)):
             raise ValueError(f"The 'out' parameter must be {expected}. Got {type(out).__name__} instead.")
-        if out.shape != self.array.shape or out.dtype != self.array.dtype or not out.flags.writeable:
-            what = f"shape {out.shape} and dtype {out.dtype}" + ("" if out.flags.writeable else ", read-only")
+        given, out = out, placement.where(self.array, out)
+        address, is_read_only = placement.memory(out)
+        if out.shape != self.array.shape or out.dtype != self.array.dtype or is_read_only:
+            what = f"shape {out.shape} and dtype {out.dtype}" + (", read-only" if is_read_only else "")
             raise ValueError(f"The 'out' parameter must be {expected}. Got {what} instead.")
-        same = (out.ctypes.data, out.strides) == (self.array.ctypes.data, self.array.strides)
+        if placement.on_device(given) != placement.on_device(out):
+            return None
+        same = (address, out.strides) == (placement.memory(self.array)[0], self.array.strides)
         if np.may_share_memory(out, self.array) and not same:
             return None
         rows = self.to_rows(out)
@@ -377,14 +390,14 @@ def _distribution(kernel, scores, axis, temperature, mask, empty, out, **setting
         raise ValueError(f"The 'empty' parameter must be one of {EMPTY}. Got {empty!r} instead.")
     rows = _Rows(scores, axis, mask)
     target = rows.target(out)
-    is_empty = np.zeros(len(rows.scores), dtype=bool)
+    is_empty = placement.namespace(rows.scores).zeros(len(rows.scores), dtype=bool)
     found = kernel(rows.scores, temperature=temperature, mask=rows.mask, out=target, empty_rows=is_empty, **settings)
     if is_empty.any():
         _fill_empty(found, is_empty, empty, kernel is rowwise.log_softmax_rows)
     if out is None:
-        return rows.from_rows(found)
+        return placement.beside(rows.from_rows(found), scores)
     if target is None:
-        out[...] = rows.from_rows(found)
+        out[...] = placement.beside(rows.from_rows(found), out)
     return out
 
 
@@ -394,7 +407,7 @@ def _fill_empty(found, is_empty, empty, logarithmic):
         which = np.flatnonzero(is_empty)
         raise ValueError(
             f"{len(which)} row(s) have nothing available: all their entries are masked or -inf, the first being row "
-            f"{which[0]}. Set the 'empty' parameter to one of {EMPTY[1:]} to accept them."
+            f"{int(which[0])}. Set the 'empty' parameter to one of {EMPTY[1:]} to accept them."
         )
     if empty != "nan":
         value = 0.0 if empty == "zero" else 1.0 / found.shape[1]
@@ -410,8 +423,8 @@ def _checked_temperature(temperature) -> float:
     raise ValueError(f"The 'temperature' parameter must be a positive finite float. Got {temperature!r} instead.")
 
 
-def _checked_mask(mask, shape):
-    mask = np.asarray(mask)
+def _checked_mask(mask, scores):
+    mask, shape = array_beside("mask", mask, scores), scores.shape
     if mask.dtype != bool:
         raise ValueError(f"The 'mask' parameter must be an array of bool. Got an array of {mask.dtype} instead.")
     try:
@@ -421,11 +434,3 @@ def _checked_mask(mask, shape):
             f"The 'mask' parameter must be broadcastable to the shape of the scores, {shape}. "
             f"Got shape {mask.shape} instead."
         ) from None
-
-
-def real_array(name, array):
-    """float32 stays, every other real number becomes float64."""
-    array = np.asarray(array)
-    if array.dtype.kind not in "fiub":
-        raise ValueError(f"{name!r} must be an array of real numbers. Got an array of dtype {array.dtype} instead.")
-    return array if array.dtype == np.float32 else array.astype(np.float64, copy=False)

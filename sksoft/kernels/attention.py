@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from sksoft.kernels import placement
 from sksoft.kernels.blocks import row_blocks
 from sksoft.kernels.registry import kernel
 from sksoft.kernels.rowwise import quietly
@@ -35,8 +36,8 @@ SCORES = ("dot", "gaussian", "laplace")
 # Pairs from which compiled code repays its compilation.
 AUTO_PAIRS = 1 << 20
 
-# Scores held at once by the references.
-TILE_BYTES = 4 << 20
+# Scores held at once by the references; and on a device, which wants a great many.
+TILE_BYTES, DEVICE_TILE_BYTES = 4 << 20, 256 << 20
 
 
 def n_pairs(queries, keys, *_) -> int:
@@ -177,7 +178,7 @@ class Sight:
 
     def of(self, rows, columns) -> np.ndarray:
         """True where query i of `rows` sees key j of `columns`; one row where it is the same for all."""
-        seen = np.ones((1, len(columns)), dtype=bool)
+        seen = placement.namespace(columns).ones((1, len(columns)), dtype=bool)
         if self.bias is not None:
             seen = seen & (self.bias[columns] != -np.inf)
         if self.limits is not None:
@@ -197,9 +198,9 @@ class Sight:
         return {**parts, "bias": self.bias, "key_groups": self.key_groups}
 
 
-def score_blocks(n_queries, n_keys):
-    """Slices of queries whose scores fit :data:`TILE_BYTES`."""
-    return row_blocks(n_queries, 8 * n_keys, TILE_BYTES)
+def score_blocks(n_queries, n_keys, like=None):
+    """Slices of queries whose scores fit :data:`TILE_BYTES`; :data:`DEVICE_TILE_BYTES` where `like` is on a device."""
+    return row_blocks(n_queries, 8 * n_keys, DEVICE_TILE_BYTES if placement.on_device(like) else TILE_BYTES)
 
 
 @quietly
@@ -208,21 +209,31 @@ def seen_scores(queries, keys, rows, score, scale, sight):
     if score == "dot":
         z = queries[rows].astype(np.float64) @ keys.T.astype(np.float64)
     else:
-        z = cdist(queries[rows], keys, "sqeuclidean" if score == "gaussian" else "euclidean")
+        z = _distances(queries[rows], keys, squared=score == "gaussian")
         z *= -0.5 if score == "gaussian" else -1.0
     z *= scale
     if sight.bias is not None:
         z += sight.bias
     if sight.mask is not None and sight.mask.dtype != bool:
         z += sight.mask[rows]
-    seen = sight.of(rows, np.arange(len(keys)))
+    seen = sight.of(rows, placement.namespace(keys).arange(len(keys)))
     return seen, np.where(seen, z, -np.inf)
+
+
+def _distances(queries, keys, *, squared: bool):
+    """|q − k|² or |q − k| of all pairs, float64, as sums of squared differences."""
+    if not placement.on_device(keys):
+        return cdist(queries, keys, "sqeuclidean" if squared else "euclidean")
+    total = placement.namespace(keys).zeros((len(queries), len(keys)))
+    for c in range(keys.shape[1]):
+        total += np.square(np.subtract(queries[:, c, None], keys[:, c], dtype=np.float64))
+    return total if squared else np.sqrt(total)
 
 
 @quietly
 def weights_of(z, temperature=1.0):
     """Softmax of each row of z / temperature, and its log Σ exp (n,): NaN and −∞ where all are −∞."""
-    top = z.max(axis=1, keepdims=True, initial=-np.inf)
+    top = z.max(axis=1, keepdims=True) if z.shape[1] else np.full((len(z), 1), -np.inf)
     top[top == -np.inf] = 0.0
     weights = np.exp((z - top) / temperature)
     total = weights.sum(axis=1, keepdims=True)
@@ -233,7 +244,8 @@ def without_finite_lse(lse, sight, n_keys):
     """Indices of queries that see something and whose lse is no finite number: it overflowed, or they see a NaN."""
     unknown, below = ~np.isfinite(lse), np.flatnonzero(lse == -np.inf)
     for block in row_blocks(len(below), n_keys, TILE_BYTES):
-        unknown[below[block]] = sight.of(below[block], np.arange(n_keys)).any(axis=1)
+        columns = placement.namespace(lse).arange(n_keys)
+        unknown[below[block]] = sight.of(below[block], columns).any(axis=1)
     return np.flatnonzero(unknown)
 
 
@@ -242,7 +254,7 @@ def weighted_values(weights, values, seen):
     """``Σ_j a_ij v_j`` over what is seen."""
     finite = np.isfinite(values).all(axis=1)
     out = weights @ (values if finite.all() else np.where(finite[:, None], values, 0.0))
-    for j in np.flatnonzero(~finite):
+    for j in placement.to_host(np.flatnonzero(~finite)).tolist():
         out += np.where(seen[:, j, None], weights[:, j, None] * values[j], 0.0)
     return out
 

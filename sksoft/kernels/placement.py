@@ -77,6 +77,11 @@ def to_host(value) -> np.ndarray:
     return to_host(to_device(value))
 
 
+def memory(array) -> tuple[int, bool]:
+    """Where the entries of an array begin, on the host or the device, and whether they are read-only."""
+    return (array.__cuda_array_interface__ if on_device(array) else array.__array_interface__)["data"]
+
+
 def fetched(value):
     """`value`, on the host if it is an array of a device: for arguments that may be anything."""
     return to_host(value) if on_device(value) else value
@@ -92,7 +97,7 @@ def labels_beside(classes: np.ndarray, codes, like):
 def beside(array, like):
     """An array of the device library, or of the host, as one of the kind that `like` is, where that lives."""
     if not on_device(like):
-        return to_host(array)
+        return array if isinstance(array, np.generic) else to_host(array)
     if isinstance(array, np.ndarray):
         return _moved_beside(array, like)
     name = library(like)
