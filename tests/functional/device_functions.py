@@ -86,6 +86,10 @@ def test_the_kernels_of_the_device_are_those_that_compute(device):
     assert_there(
         scaled_dot_product_attention(*there, **options), scaled_dot_product_attention(queries, keys, values, **options)
     )
+    found = attention_vjp(*there, np.ones((6, 2)), is_causal=True)
+    expected = attention_vjp(queries, keys, values, np.ones((6, 2)), is_causal=True)
+    for part, right in zip(found[:3], expected[:3], strict=True):
+        assert_there(part, right)
 
 
 def test_logsumexp_of_one_row_and_kept_axes(device, quick):
