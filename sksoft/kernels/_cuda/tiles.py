@@ -374,6 +374,30 @@ def times_rows(tile, factors):
     )
 
 
+def over_pairs(entry):
+    """``(tile, row, column, given) -> tile`` of ``entry(number, row, column, given)``."""
+
+    @device
+    def over_row(quad, row, column, given):
+        return (
+            entry(quad[0], row, column, given),
+            entry(quad[1], row, column + 1, given),
+            entry(quad[2], row, column + 2, given),
+            entry(quad[3], row, column + 3, given),
+        )
+
+    @device
+    def over_tile(tile, row, column, given):
+        return (
+            over_row(tile[0], row, column, given),
+            over_row(tile[1], row + 1, column, given),
+            over_row(tile[2], row + 2, column, given),
+            over_row(tile[3], row + 3, column, given),
+        )
+
+    return over_tile
+
+
 @device
 def row_totals(tile):
     """Sums of a thread's part of each row."""

@@ -51,24 +51,28 @@ LOOSE = {"rtol": {"float64": 1e-10, "float32": 1e-10}, "atol": {"float64": 1e-10
 CASES = {
     "kernel_form": [
         *(Case(f"{kind}", form(600, 5, kind), **LOOSE) for kind in ("total_variation", "laplacian", "gaussian")),
-        Case("one column", form(300, 1, "laplacian"), **LOOSE),
+        Case("one column", form(420, 1, "laplacian"), **LOOSE),
+        Case("few rows", form(20, 5, "total_variation"), **LOOSE),
         Case("one row", form(1, 3, "gaussian"), **LOOSE),
         Case("many columns", form(40, 300, "total_variation"), **LOOSE),
     ],
     "distance_histogram": [
         *(Case(f"{kind}", histogram(600, 5, kind), **LOOSE) for kind in ("total_variation", "laplacian", "gaussian")),
         Case("a part of the distances", histogram(600, 5, "total_variation", 0.31, 0.77), **LOOSE),
-        Case("one column", histogram(300, 1, "laplacian"), **LOOSE),
+        Case("one column", histogram(420, 1, "laplacian"), **LOOSE),
+        Case("few rows", histogram(20, 5, "total_variation", 0.31, 0.77), **LOOSE),
         Case("one row", histogram(1, 3, "gaussian"), **LOOSE),
     ],
     "smoothed_rows": [
         *(Case(f"{kind}", smoothing(600, 5, kind), **LOOSE) for kind in ("total_variation", "laplacian", "gaussian")),
-        Case("one column", smoothing(300, 1, "laplacian", 1), **LOOSE),
+        Case("one column", smoothing(420, 1, "laplacian", 1), **LOOSE),
+        Case("few rows", smoothing(20, 5, "gaussian"), **LOOSE),
         Case("one row", smoothing(1, 3, "gaussian"), **LOOSE),
     ],
     "same_label_forms": [
         *(Case(f"{kind}", labels(600, 5, kind), **LOOSE) for kind in ("total_variation", "laplacian", "gaussian")),
-        Case("one column", labels(300, 1, "laplacian"), **LOOSE),
+        Case("one column", labels(420, 1, "laplacian"), **LOOSE),
+        Case("few rows", labels(20, 5, "gaussian"), **LOOSE),
         Case("one row", labels(1, 3, "gaussian"), **LOOSE),
         Case("many classes and sets", labels(67, 90, "total_variation", 300), **LOOSE),
     ],
