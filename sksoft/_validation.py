@@ -8,7 +8,7 @@ from functools import wraps
 
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.utils import _safe_indexing as take_rows
+from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import _check_method_params as check_method_params
 from sklearn.utils.validation import (
@@ -22,7 +22,7 @@ from sklearn.utils.validation import validate_data as _validate_host_data
 
 from sksoft._config import get_config
 from sksoft.kernels import placement
-from sksoft.kernels.capability import capability, out_of_memory, warn_once
+from sksoft.kernels.capability import out_of_memory, warn_once
 from sksoft.kernels.registry import placed
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "check_is_fitted",
     "check_method_params",
     "check_sample_weight",
+    "device_numbers",
     "fit_context",
     "require_host",
     "take_rows",
@@ -105,10 +106,17 @@ def validate_data(estimator, X="no_validation", *args, device: bool = False, **o
     checked = _validate_host_data(estimator, X, *args, **options)
     rows = checked[0] if isinstance(checked, tuple) else checked
     if device and isinstance(rows, np.ndarray) and get_config()["backend"] == "cuda":
-        capability().require(name)
-        rows = placement.to_device(rows)
+        rows = placed(rows, name)
         return (rows, *checked[1:]) if isinstance(checked, tuple) else rows
     return checked
+
+
+def take_rows(X, rows):
+    """Some rows of an array, DataFrame, list or sparse matrix, by numbers or a mask; where X lives."""
+    if placement.on_device(X):
+        X = placement.to_device(X)
+        return X[placement.where(X, rows)]
+    return _safe_indexing(X, rows)
 
 
 def require_host(who: str, **arrays) -> None:
@@ -130,12 +138,23 @@ def _validate_device_rows(estimator, X, *, dtype=np.float64, reset: bool = True,
         raise ValueError(
             f"Found array with shape {X.shape} while a minimum of 1 row and 1 column is required by {name}."
         )
+    _check_n_features(estimator, X, reset=reset)
+    return device_numbers(X, name, dtype)
+
+
+def device_numbers(X, name: str, dtype):
+    """An array of the device library as finite numbers in C order, of a dtype that is accepted; `name` is who asks.
+
+    Raises
+    ------
+    ValueError
+        If it does not hold numbers, or one that is not finite.
+    """
     accepted = [np.dtype(kind) for kind in (dtype if isinstance(dtype, tuple | list) else [dtype]) if kind is not None]
     if X.dtype.kind not in "fiub":
         raise ValueError(f"X of {name} must hold numbers. Got dtype {X.dtype} instead.")
     if X.dtype not in accepted:
         X = X.astype(accepted[0] if accepted else np.float64)
-    _check_n_features(estimator, X, reset=reset)
     if not bool(np.isfinite(X).all()):
         what = "NaN" if bool(np.isnan(X).any()) else "infinity"
         raise ValueError(f"Input X contains {what}.\n{name} takes finite numbers only.")

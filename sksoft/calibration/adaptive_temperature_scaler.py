@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
@@ -14,7 +13,8 @@ from sksoft.calibration.row_temperatures import entropies, loss_by_row, softmax_
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.calibration.score_output import most_likely
 from sksoft.calibration.temperature_scaler import TemperatureScaler
-from sksoft.kernels import splitmix
+from sksoft.kernels import placement, splitmix
+from sksoft.objective.logistic import sigmoid
 
 # Starts differ from the constant temperature by these factors exp(±) for one standard deviation of log entropy.
 STARTS = (0.0, 0.5, -0.5)
@@ -143,7 +143,7 @@ class AdaptiveTemperatureScaler(ClassifierMixin, BaseEstimator):
         self._lowest = max(LOWEST * constant.temperature_, float(np.finfo(np.float64).tiny))
         h = _log_relative_entropy(rows.logits)
         centre = float(np.average(h, weights=rows.weights))
-        some = np.ptp(h) > SAME * max(-centre, 1.0)
+        some = bool(np.ptp(h) > SAME * max(-centre, 1.0))
         unit = float(np.sqrt(np.average((h - centre) ** 2, weights=rows.weights))) if some else 1.0
         loss = _Loss(rows.logits, rows.codes, rows.weights, (h - centre) / unit * some, self._lowest)
         end = self._best_end(loss, constant.temperature_, fixed=not some)
@@ -164,7 +164,7 @@ class AdaptiveTemperatureScaler(ClassifierMixin, BaseEstimator):
     def _best_end(self, loss, temperature, *, fixed: bool):
         """Where the best start ends; the constant one goes first and wins ties."""
         level = temperature + np.log(-np.expm1(-temperature))  # softplus of it is the temperature
-        steepness = temperature / float(expit(level))  # so that d log T = 1
+        steepness = temperature / float(sigmoid(level))  # so that d log T = 1
         starts = [np.array([share * steepness, level]) for share in (STARTS[:1] if fixed else STARTS)]
         if len(starts) > 1 and loss.logits.size > SKETCHED:
             sketch = loss.part(SKETCH_SHARE)
@@ -190,7 +190,7 @@ class AdaptiveTemperatureScaler(ClassifierMixin, BaseEstimator):
         -------
         temperature : ndarray of shape (n,)
         """
-        return self._temperatures(new_logits(self, X))
+        return placement.beside(self._temperatures(new_logits(self, X)), X)
 
     def _temperatures(self, logits) -> np.ndarray:
         u = self.slope_ * _log_relative_entropy(logits) + self.intercept_
@@ -210,7 +210,7 @@ class AdaptiveTemperatureScaler(ClassifierMixin, BaseEstimator):
             Columns in the order of ``classes_``; rows sum to one.
         """
         logits = new_logits(self, X)
-        return softmax_at(logits, self._temperatures(logits))
+        return placement.beside(softmax_at(logits, self._temperatures(logits)), X)
 
     def predict(self, X):
         """The label of the largest score; of equals, the first.
@@ -223,7 +223,7 @@ class AdaptiveTemperatureScaler(ClassifierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,)
         """
-        return most_likely(new_logits(self, X), self.classes_)
+        return most_likely(new_logits(self, X), self.classes_, X)
 
 
 def _log_relative_entropy(logits) -> np.ndarray:
@@ -244,21 +244,22 @@ class _End:
 
 
 class _Loss:
-    """The log-loss at w = (a, b) for standardised log entropies x, with its derivatives."""
+    """The log-loss at w = (a, b) for standardised log entropies x, with its derivatives: sums over rows where these live,
+    on the host."""
 
     def __init__(self, logits, codes, weights, x, lowest):
         self.logits, self.codes, self.weights, self.x, self.lowest = logits, codes, weights / weights.sum(), x, lowest
 
     def part(self, share: float) -> "_Loss":
         """That of some of the rows, chosen by their place."""
-        some = splitmix.drawn_rows(len(self.codes), share)
+        some = placement.where(self.logits, splitmix.drawn_rows(len(self.codes), share))
         return _Loss(self.logits[some], self.codes[some], self.weights[some], self.x[some], self.lowest)
 
     def at(self, w) -> tuple[float, np.ndarray, np.ndarray]:
         """Value, gradient (2,), Hessian (2, 2). O(n K)."""
         with np.errstate(over="ignore"):  # scores near the end of the numbers want temperatures beyond it
-            u = w[0] * self.x + w[1]
-        t, slope = np.logaddexp(0.0, u), expit(u)
+            u = float(w[0]) * self.x + float(w[1])
+        t, slope = np.logaddexp(0.0, u), sigmoid(u)
         bend = slope * (1.0 - slope)
         at_bound = t <= self.lowest
         t = np.where(at_bound, self.lowest, t)
@@ -268,9 +269,9 @@ class _Loss:
         rate, rate_bend = -slope / t, 2.0 * (slope / t) ** 2 - bend / t
         by_u = self.weights * first * rate
         by_uu = self.weights * (second * rate**2 + first * rate_bend)
-        cross = by_uu @ self.x
-        hessian = np.array([[by_uu @ self.x**2, cross], [cross, by_uu.sum()]])
-        return float(self.weights @ losses), np.array([by_u @ self.x, by_u.sum()]), hessian
+        cross = float(by_uu @ self.x)
+        hessian = np.array([[float(by_uu @ self.x**2), cross], [cross, float(by_uu.sum())]])
+        return float(self.weights @ losses), np.array([float(by_u @ self.x), float(by_u.sum())]), hessian
 
 
 def _descend(loss: _Loss, w, tol: float, max_iter: int) -> _End:

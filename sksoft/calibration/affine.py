@@ -6,6 +6,8 @@ with L the log-loss of a softmax, x the model's scores (K columns), o known scor
 convex; where d, e and c are positive the duality gap of the fit is proved, else its Newton decrement speaks. Where
 o = x, V is the way from the identity.
 
+Scores on a device are multiplied there; V and b, and the solver, are on the host.
+
 Two classes are one row, the difference of both, under the ridge that the best split between the two leaves: of
 strengths e and d for the entries of one column, e d / (e + d).
 """
@@ -17,10 +19,11 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sksoft.calibration.score_input import ScoredRows
-from sksoft.kernels import rowwise
+from sksoft.kernels import placement, rowwise
 from sksoft.kernels.blocks import serial_blas
 from sksoft.objective.batches import InMemory
 from sksoft.objective.design import Dense
+from sksoft.objective.device_design import DeviceDense
 from sksoft.objective.links import LINKS
 from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.objective import Objective
@@ -62,7 +65,8 @@ class AffineMap:
 
 
 def affine_scores(x: np.ndarray, factors: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """V x + b, (n, K); `factors` are V, or its diagonal, and then x is overwritten."""
+    """V x + b, (n, K), where x lives; `factors` are V, or its diagonal, and then x is overwritten."""
+    factors, shifts = placement.where(x, factors), placement.where(x, shifts)
     z = x @ factors.T if factors.ndim == 2 else np.multiply(x, factors, out=x, casting="same_kind")
     z += shifts
     return z
@@ -134,7 +138,8 @@ def fit_diagonal(
     """
     scores = Diagonal(len(rows.classes))
     penalty = Ridge(scores.pack(strengths.diagonal, strengths.shift))
-    solution = _solve(Dense(x, by_rows=True), scores, penalty, rows, offset, scores.pack(0.0, 0.0), tol, max_iter)
+    design = DeviceDense(x) if placement.on_device(x) else Dense(x, by_rows=True)
+    solution = _solve(design, scores, penalty, rows, offset, scores.pack(0.0, 0.0), tol, max_iter)
     return AffineMap(*scores.unpack(solution.w)), solution
 
 
@@ -161,7 +166,8 @@ def fit_matrix(
     if scores.n_rows == 1:
         ridge, w = _parallel(*ridge), w[1] - w[0]
     penalty, w = Ridge(ridge.ravel()), w.ravel()
-    solution = _solve(Dense(x, ones=True), scores, penalty, rows, offset, w, tol, max_iter)
+    design = DeviceDense(x, ones=True) if placement.on_device(x) else Dense(x, ones=True)
+    solution = _solve(design, scores, penalty, rows, offset, w, tol, max_iter)
     matrix = solution.w.reshape(scores.n_rows, K + 1)
     factors, shifts = matrix[:, :K], matrix[:, K]
     if scores.n_rows == 1:

@@ -4,13 +4,14 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from sksoft._validation import Interval, StrOptions, fit_context
 from sksoft.calibration.one_vs_rest import log_odds_of_second
 from sksoft.calibration.score_input import new_logits, scored_rows
+from sksoft.kernels import placement
+from sksoft.objective.logistic import LogisticLoss, sigmoid
 from sksoft.solvers.logistic import bounded_logistic
 
 # A column that varies by less than this share of another is that other's rounding; one that varies by less than this
@@ -148,7 +149,7 @@ class BinaryScaler(ClassifierMixin, BaseEstimator):
         self.classes_, self.n_features_in_ = rows.classes, 2
         z = log_odds_of_second(rows.logits)
         basis, lower = _basis(self.form, z)
-        columns = _columns(self.form, z) @ basis
+        columns = _columns(self.form, z) @ placement.where(z, basis)
         centres = np.average(columns, axis=0, weights=rows.weights)
         columns -= centres
         units = np.abs(columns).max(axis=0)
@@ -157,14 +158,9 @@ class BinaryScaler(ClassifierMixin, BaseEstimator):
         columns /= spreads
         units *= spreads
         targets = _targets(rows.codes, rows.weights, self.smooth_targets)
-        solution = bounded_logistic(
-            np.column_stack([columns, np.ones(len(z))]),
-            targets,
-            rows.weights,
-            np.append(lower, -np.inf),
-            tol=self.tol,
-            max_iter=self.max_iter,
-        )
+        loss = LogisticLoss(np.column_stack([columns, np.ones_like(z)]), targets, rows.weights)
+        solution = bounded_logistic(loss, np.append(lower, -np.inf), tol=self.tol, max_iter=self.max_iter)
+        units, centres = placement.to_host(units), placement.to_host(centres)
         factors = solution.w[:-1] / units
         self.coef_ = basis @ factors
         self.intercept_ = float(solution.w[-1] - centres @ factors)
@@ -199,8 +195,12 @@ class BinaryScaler(ClassifierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n,)
         """
+        return placement.beside(self._log_odds(X), X)
+
+    def _log_odds(self, X):
+        """Calibrated log-odds, where X is computed on."""
         z = log_odds_of_second(new_logits(self, X))
-        return _columns(self.form, z) @ self.coef_ + self.intercept_
+        return _columns(self.form, z) @ placement.where(z, self.coef_) + self.intercept_
 
     def predict_proba(self, X):
         """Calibrated probabilities.
@@ -215,8 +215,8 @@ class BinaryScaler(ClassifierMixin, BaseEstimator):
         proba : ndarray of shape (n, 2)
             Columns in the order of ``classes_``; rows sum to one.
         """
-        scores = self.decision_function(X)
-        return np.column_stack([expit(-scores), expit(scores)])
+        scores = self._log_odds(X)
+        return placement.beside(np.column_stack([sigmoid(-scores), sigmoid(scores)]), X)
 
     def predict(self, X):
         """The more probable label after calibration; of equals, the first.
@@ -229,8 +229,8 @@ class BinaryScaler(ClassifierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,)
         """
-        codes = (self.decision_function(X) > 0.0).astype(np.intp)
-        return self.classes_[codes]
+        codes = (self._log_odds(X) > 0.0).astype(np.intp)
+        return placement.labels_beside(self.classes_, codes, X)
 
 
 def _columns(form: str, z) -> np.ndarray:
@@ -245,9 +245,9 @@ def _columns(form: str, z) -> np.ndarray:
 def _basis(form: str, z) -> tuple[np.ndarray, np.ndarray]:
     """Which combinations of the parameters the scores tell apart, (1 or 2, m), and the bounds of these."""
     n_coef = 1 if form == "platt" else 2
-    spreads = np.ptp(_columns(form, z), axis=0)
+    spreads = placement.to_host(np.ptp(_columns(form, z), axis=0))
     if form == "quadratic":
-        spreads[1] /= max(np.abs(z).max(), CONSTANT)  # in units of the scores, whatever these are
+        spreads[1] /= max(float(np.abs(z).max()), CONSTANT)  # in units of the scores, whatever these are
     if not spreads.max() > CONSTANT:
         basis = np.empty((n_coef, 0))
     elif n_coef == 2 and (len(np.unique(z)) == 2 or spreads.min() < FLAT * spreads.max()):

@@ -39,6 +39,7 @@ from sksoft.calibration.structured_matrix_scaler import StructuredMatrixScaler
 from sksoft.calibration.temperature_scaler import TemperatureScaler
 from sksoft.calibration.vector_scaler import VectorScaler
 from sksoft.calibration.venn_abers_calibrator import VennAbersCalibrator
+from sksoft.kernels import placement
 from sksoft.metrics.classifier_scores import class_scores
 from sksoft.metrics.folds import CV_CONSTRAINTS, splits
 
@@ -201,7 +202,7 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
                 f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required by"
                 f" {type(self).__name__}."
             )
-        y = column_or_1d(y, warn=True)
+        y, sample_weight = column_or_1d(placement.fetched(y), warn=True), placement.fetched(sample_weight)
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         weights = check_sample_weight(sample_weight, y)
@@ -347,7 +348,7 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
             calibrator.predict_proba(class_scores(estimator, X), **params)
             for estimator, calibrator in self.calibrated_classifiers_
         ]
-        return proba[0] if len(proba) == 1 else np.mean(proba, axis=0)
+        return _of_the_kind(X, proba[0] if len(proba) == 1 else np.mean(np.stack(proba), axis=0))
 
     def predict(self, X, **params):
         """The most probable label after calibration.
@@ -364,10 +365,10 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         """
         check_is_fitted(self)
         if len(self.calibrated_classifiers_) > 1:
-            return most_likely(self.predict_proba(X, **params), self.classes_)
+            return most_likely(self.predict_proba(X, **params), self.classes_, X)
         params = self._for_calibrator("predict", params)
         estimator, calibrator = self.calibrated_classifiers_[0]
-        return calibrator.predict(class_scores(estimator, X), **params)
+        return _of_the_kind(X, calibrator.predict(class_scores(estimator, X), **params))
 
     def _for_calibrator(self, caller: str, params: dict) -> dict:
         if params and get_config()["enable_metadata_routing"]:
@@ -387,6 +388,11 @@ class HeldOut:
     def joined(cls, estimator, parts: list["HeldOut"]) -> "HeldOut":
         """The scores of all folds, for a calibrator behind another classifier."""
         return cls(estimator, np.concatenate([p.scores for p in parts]), np.concatenate([p.rows for p in parts]))
+
+
+def _of_the_kind(X, result):
+    """What a calibrator gave on a device as an array of the kind of X."""
+    return placement.beside(result, X) if placement.on_device(result) else result
 
 
 def _check_two_classes(y) -> None:

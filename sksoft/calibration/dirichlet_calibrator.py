@@ -10,7 +10,7 @@ from sksoft.calibration.affine import affine_scores, keep_map, log_proba_of
 from sksoft.calibration.penalised_matrix import fit_calibrator
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.calibration.score_output import decision_scores, most_likely
-from sksoft.kernels import rowwise
+from sksoft.kernels import placement, rowwise
 from sksoft.metrics.folds import CV_CONSTRAINTS
 
 
@@ -175,7 +175,7 @@ class DirichletCalibrator(ClassifierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n, K), or (n,) for two classes: the score of ``classes_[1]`` less the other's
         """
-        return decision_scores(self._scores(X))
+        return decision_scores(self._scores(X), X)
 
     def predict_proba(self, X):
         """Calibrated probabilities.
@@ -191,7 +191,7 @@ class DirichletCalibrator(ClassifierMixin, BaseEstimator):
             Columns in the order of ``classes_``; rows sum to one.
         """
         scores = self._scores(X)
-        return rowwise.softmax_rows(scores, out=scores)
+        return placement.beside(rowwise.softmax_rows(scores, out=scores), X)
 
     def predict(self, X):
         """The label of the largest calibrated score; of equals, the first.
@@ -204,7 +204,8 @@ class DirichletCalibrator(ClassifierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,)
         """
-        return most_likely(self._scores(X), self.classes_)
+        return most_likely(self._scores(X), self.classes_, X)
 
-    def _scores(self, X) -> np.ndarray:
+    def _scores(self, X):
+        """The calibrated scores, where X is computed on."""
         return affine_scores(log_proba_of(new_logits(self, X)), self.coef_, self.intercept_)

@@ -11,8 +11,9 @@ from sksoft._validation import Interval, StrOptions, fit_context
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.calibration.score_output import most_likely
 from sksoft.calibration.temperature_scaler import TemperatureScaler
-from sksoft.kernels import rowwise
-from sksoft.kernels.blocks import map_blocks, row_blocks
+from sksoft.kernels import placement, rowwise
+from sksoft.kernels.blocks import map_rows
+from sksoft.objective.mixture import Mixture
 from sksoft.solvers.mixture import mixture_weights
 
 
@@ -124,7 +125,7 @@ class EnsembleTemperatureScaler(ClassifierMixin, BaseEstimator):
         self.temperature_ = scaler.temperature_
         likelihoods = _true_class_proba(rows.logits, rows.codes, self.temperature_)
         # Components alike, as the first two at T = 1, leave the best weights open: any of them will do.
-        solution = mixture_weights(likelihoods, rows.weights, tol=self.tol, max_iter=self.max_iter)
+        solution = mixture_weights(Mixture(likelihoods, rows.weights), tol=self.tol, max_iter=self.max_iter)
         self.weights_, self.loss_, self.gap_ = solution.w, solution.value, solution.certificate.gap
         self.n_iter_ = scaler.n_iter_ + solution.n_iter
         self.converged_ = scaler.converged_ and solution.converged
@@ -151,7 +152,7 @@ class EnsembleTemperatureScaler(ClassifierMixin, BaseEstimator):
             Columns in the order of ``classes_``; rows sum to one.
         """
         logits = new_logits(self, X)
-        sharpened, original, uniform = self.weights_
+        sharpened, original, uniform = self.weights_.tolist()
         proba = np.empty_like(logits)
 
         def mix(block):
@@ -162,8 +163,8 @@ class EnsembleTemperatureScaler(ClassifierMixin, BaseEstimator):
             mixed += uniform / logits.shape[1]
             proba[block] = mixed
 
-        map_blocks(mix, row_blocks(len(logits), 8 * logits.shape[1]))
-        return proba
+        map_rows(mix, logits, 8 * logits.shape[1])
+        return placement.beside(proba, X)
 
     def predict(self, X):
         """The label of the largest score; of equals, the first.
@@ -176,12 +177,12 @@ class EnsembleTemperatureScaler(ClassifierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,)
         """
-        return most_likely(new_logits(self, X), self.classes_)
+        return most_likely(new_logits(self, X), self.classes_, X)
 
 
 def _true_class_proba(logits, codes, temperature) -> np.ndarray:
-    """What the three components say of the label that came: (n, 3)."""
-    out = np.empty((len(logits), 3))
+    """What the three components say of the label that came: (n, 3), where the scores live."""
+    out = placement.namespace(logits).empty((len(logits), 3))
     out[:, 2] = 1.0 / logits.shape[1]
 
     def fill(block):
@@ -190,5 +191,5 @@ def _true_class_proba(logits, codes, temperature) -> np.ndarray:
             proba = rowwise.softmax_rows(some, temperature=t)
             out[block, component] = np.take_along_axis(proba, own, axis=1)[:, 0]
 
-    map_blocks(fill, row_blocks(len(logits), 8 * logits.shape[1]))
+    map_rows(fill, logits, 8 * logits.shape[1])
     return out

@@ -14,6 +14,7 @@ from sksoft.calibration.row_temperatures import softmax_at
 from sksoft.calibration.score_input import ScoredRows, new_logits, scored_rows
 from sksoft.calibration.score_output import most_likely
 from sksoft.calibration.temperature_scaler import TemperatureScaler
+from sksoft.kernels import placement
 from sksoft.kernels.blocks import serial_blas
 from sksoft.kernels.temperature import temperature_sums
 from sksoft.metrics.folds import content_folds
@@ -165,11 +166,12 @@ class GroupTemperatureScaler(ClassifierMixin, BaseEstimator):
         self.classes_, self.n_features_in_ = rows.classes, len(rows.classes)
         groups, names, self._n_group_features = _groups(sensitive_features, len(rows.kept), rows.kept)
         order = np.argsort(groups, kind="stable")
+        groups, order = groups[order], placement.where(rows.logits, order)
         grouped = _Grouped(
             rows.logits[order],
             rows.codes[order],
             rows.weights[order],
-            groups[order],
+            groups,
             len(names),
             self.tol,
             self.max_iter,
@@ -186,8 +188,8 @@ class GroupTemperatureScaler(ClassifierMixin, BaseEstimator):
         self.shrinkage_, self._held_out_losses = self._choose(grouped)
         betas = grouped.fit(grouped.weights, 1.0 / pooled.temperature_, self.shrinkage_)
         self.temperature_ = pooled.temperature_
-        self.loss_ = grouped.loss(grouped.weights, betas) / rows.weights.sum()
-        self._names, self._group_weights = names, np.bincount(grouped.groups, grouped.weights)
+        self.loss_ = grouped.loss(grouped.weights, betas) / float(rows.weights.sum())
+        self._names, self._group_weights = names, np.bincount(grouped.groups, placement.to_host(grouped.weights))
         self._temperatures = 1.0 / betas
         self._stderrs = self._errors(grouped, betas, pooled)
         self.converged_ = pooled.converged_ and grouped.converged
@@ -220,17 +222,17 @@ class GroupTemperatureScaler(ClassifierMixin, BaseEstimator):
             return float(self.shrinkage), None
         if grouped.n_groups == 1:
             return np.inf, None
-        strata = grouped.codes * grouped.n_groups + grouped.groups
+        strata = placement.to_host(grouped.codes) * grouped.n_groups + grouped.groups
         folds = content_folds(grouped.logits, strata, self.cv)
         losses, total = np.zeros(len(SHRINKAGES)), 0.0
         for fold in range(self.cv):
-            out = folds == fold
+            out = placement.where(grouped.logits, folds == fold)
             train, held = np.where(out, 0.0, grouped.weights), np.where(out, grouped.weights, 0.0)
             if not (train.any() and held.any()):
                 continue
             beta = best_temperature(grouped.logits, grouped.codes, train, tol=self.tol, max_iter=self.max_iter).beta
             losses += [grouped.loss(held, grouped.fit(train, beta, strength)) for strength in SHRINKAGES]
-            total += held.sum()
+            total += float(held.sum())
         if total == 0.0:
             return np.inf, None
         best = 0
@@ -242,7 +244,7 @@ class GroupTemperatureScaler(ClassifierMixin, BaseEstimator):
     def _errors(self, grouped, betas, pooled) -> np.ndarray:
         """Standard errors of the groups' temperatures."""
         relative = grouped.weights / grouped.weights.max()
-        effective = relative.sum() ** 2 / (relative @ relative) / grouped.weights.sum()
+        effective = float(relative.sum() ** 2 / (relative @ relative) / grouped.weights.sum())
         scale = 1.0 if self.weight_type == "frequency" else effective
         information = grouped.information(grouped.weights, betas)
         if np.isinf(self.shrinkage_):
@@ -278,7 +280,8 @@ class GroupTemperatureScaler(ClassifierMixin, BaseEstimator):
         """
         logits = new_logits(self, X)
         if sensitive_features is None:
-            return softmax_at(logits, np.full(len(logits), self.temperature_))
+            temperatures = placement.namespace(logits).full(len(logits), self.temperature_)
+            return placement.beside(softmax_at(logits, temperatures), X)
         groups, names, n_features = _groups(sensitive_features, len(logits), None)
         if n_features != self._n_group_features:
             raise ValueError(
@@ -292,7 +295,7 @@ class GroupTemperatureScaler(ClassifierMixin, BaseEstimator):
                 f"Groups not seen in fit have the pooled temperature: {unseen[:10]}.", UserWarning, stacklevel=2
             )
         temperatures = np.array([by_name.get(name, self.temperature_) for name in names])
-        return softmax_at(logits, temperatures[groups])
+        return placement.beside(softmax_at(logits, placement.where(logits, temperatures[groups])), X)
 
     def predict(self, X, sensitive_features=None):
         """The label of the largest score; of equals, the first.
@@ -307,7 +310,7 @@ class GroupTemperatureScaler(ClassifierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,)
         """
-        return most_likely(new_logits(self, X), self.classes_)
+        return most_likely(new_logits(self, X), self.classes_, X)
 
 
 def _groups(sensitive_features, n_rows: int, kept) -> tuple[np.ndarray, list, int]:
@@ -320,7 +323,7 @@ def _groups(sensitive_features, n_rows: int, kept) -> tuple[np.ndarray, list, in
 
 
 class _Grouped:
-    """Rows in the order of their groups, and the losses of these."""
+    """Rows in the order of their groups, and the losses of these; scores, codes and weights where the scores live."""
 
     def __init__(self, logits, codes, weights, groups, n_groups: int, tol: float, max_iter: int):
         self.logits, self.codes, self.weights, self.groups, self.n_groups = logits, codes, weights, groups, n_groups
@@ -331,7 +334,8 @@ class _Grouped:
 
     def sums(self, rows: slice, weights, beta: float) -> np.ndarray:
         """Loss of a group and its derivatives in log β: Σ s L, Σ s β L', Σ s β² L''."""
-        return temperature_sums(self.logits[rows], self.codes[rows], weights[rows], beta=1.0, inverse_unit=beta)
+        part = self.logits[rows], self.codes[rows], weights[rows]
+        return placement.to_host(temperature_sums(*part, beta=1.0, inverse_unit=beta))
 
     def fit(self, weights, beta: float, strength: float) -> np.ndarray:
         """1 / T of every group, drawn towards `beta`."""

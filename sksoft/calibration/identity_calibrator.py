@@ -5,7 +5,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sksoft._validation import StrOptions, fit_context
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.calibration.score_output import below_largest, decision_scores, most_likely
-from sksoft.kernels import rowwise
+from sksoft.kernels import placement, rowwise
 
 
 class IdentityCalibrator(ClassifierMixin, BaseEstimator):
@@ -80,7 +80,7 @@ class IdentityCalibrator(ClassifierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n, K), or (n,) for two classes: the score of ``classes_[1]`` less the other's
         """
-        return decision_scores(below_largest(new_logits(self, X)))
+        return decision_scores(below_largest(new_logits(self, X)), X)
 
     def predict_proba(self, X):
         """Softmax of the scores.
@@ -95,7 +95,7 @@ class IdentityCalibrator(ClassifierMixin, BaseEstimator):
         proba : ndarray of shape (n, K)
             Columns in the order of ``classes_``; rows sum to one.
         """
-        return rowwise.softmax_rows(new_logits(self, X))
+        return placement.beside(rowwise.softmax_rows(new_logits(self, X)), X)
 
     def predict(self, X):
         """The label of the largest score; of equals, the first.
@@ -108,4 +108,4 @@ class IdentityCalibrator(ClassifierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,)
         """
-        return most_likely(new_logits(self, X), self.classes_)
+        return most_likely(new_logits(self, X), self.classes_, X)

@@ -101,7 +101,9 @@ class IsotonicCalibrator(ClassifierMixin, BaseEstimator):
         ValueError
             For bad scores, probabilities or weights, a label that is not in `classes`, or columns that do not match.
         """
-        rows = scored_rows(X, y, sample_weight, input=self.input, classes=self.classes, name="IsotonicCalibrator")
+        rows = scored_rows(
+            X, y, sample_weight, input=self.input, classes=self.classes, name="IsotonicCalibrator", device=False
+        )
         self.classes_, self.n_features_in_ = rows.classes, len(rows.classes)
         log_odds = one_vs_rest(rows.logits)
         self.isotonic_ = [
@@ -127,7 +129,7 @@ class IsotonicCalibrator(ClassifierMixin, BaseEstimator):
         proba : ndarray of shape (n, K)
             Columns in the order of ``classes_``; rows sum to one.
         """
-        log_odds = one_vs_rest(new_logits(self, X))
+        log_odds = one_vs_rest(new_logits(self, X, device=False))
         n_classes = log_odds.shape[1]
         kept = columns_to_calibrate(log_odds)
         for k, isotonic in zip(kept, self.isotonic_, strict=True):
@@ -150,4 +152,4 @@ class IsotonicCalibrator(ClassifierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,)
         """
-        return most_likely(self.predict_proba(X), self.classes_)
+        return most_likely(self.predict_proba(X), self.classes_, X)

@@ -11,7 +11,7 @@ import numpy as np
 
 from sksoft.calibration.affine import LEAST_STRENGTH, AffineMap, Strengths, affine_scores, bounded, fit_matrix
 from sksoft.calibration.score_input import ScoredRows
-from sksoft.kernels import rowwise
+from sksoft.kernels import placement, rowwise
 from sksoft.metrics.folds import content_folds, splits
 from sksoft.metrics.temperature import best_temperature
 from sksoft.solvers.certificate import Solution
@@ -59,12 +59,12 @@ class PenalisedMatrix:
 
     def _folds(self, cv) -> list:
         """Rows to fit to and rows held out. A class may have one row, or none to fit to: the penalty bears that."""
-        rows = self.rows
+        rows, codes = self.rows, placement.to_host(self.rows.codes)
         if not isinstance(cv, Integral):
-            everything = np.arange(len(rows.codes))
-            return splits(cv, self.x, rows.classes[rows.codes], everything, rows.codes, rows.classes, {})
+            everything = np.arange(len(codes))
+            return splits(cv, self.x, rows.classes[codes], everything, codes, rows.classes, {})
         # rows are dealt to folds by what they say to a few digits: the last ones depend on how the scores were computed
-        folds = content_folds(np.round(self.x, DIGITS), rows.codes, int(cv))
+        folds = content_folds(np.round(self.x, DIGITS), codes, int(cv))
         if len(np.unique(folds)) < 2:
             raise ValueError(
                 f"cv={cv} needs at least two distinct rows to choose the 'strength' parameter by. Got one; pass a"
@@ -77,14 +77,16 @@ class PenalisedMatrix:
         rows = self.rows
         losses, total = np.zeros(len(GRID)), 0.0
         for train, test in self._folds(cv):
-            part = replace(self, x=self.x[train], rows=rows.chosen(train), tol=max(self.tol, CHOICE_TOL))
+            of_train, held_out = placement.where(self.x, train), placement.where(self.x, test)
+            part = replace(self, x=self.x[of_train], rows=rows.chosen(train), tol=max(self.tol, CHOICE_TOL))
             found = None
-            weights, residual = rows.weights[test], np.empty((len(test), self.x.shape[1]))
+            codes, weights = rows.codes[held_out], rows.weights[held_out]
+            residual = placement.namespace(self.x).empty((len(test), self.x.shape[1]))
             for i, strength in enumerate(GRID):
                 found, _ = part.fit(strength, start=found)
-                z = affine_scores(self.x[test], found.factors, found.shifts)
-                losses[i] += rowwise.cross_entropy_rows(z, rows.codes[test], weights, residual=residual)
-            total += weights.sum()
+                z = affine_scores(self.x[held_out], found.factors, found.shifts)
+                losses[i] += float(rowwise.cross_entropy_rows(z, codes, weights, residual=residual))
+            total += float(weights.sum())
         return {"strength": GRID.copy(), "log_loss": losses / total}
 
 

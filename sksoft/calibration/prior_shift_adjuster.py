@@ -11,8 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sksoft._validation import Interval, StrOptions, check_sample_weight, fit_context
 from sksoft.calibration.score_input import as_logits, distinct_labels, new_logits
-from sksoft.kernels import rowwise
+from sksoft.calibration.score_output import most_likely
+from sksoft.kernels import placement, rowwise
 from sksoft.metrics.labels import sorted_labels
+from sksoft.objective.mixture import Mixture
 from sksoft.solvers.mixture import mixture_errors, mixture_weights
 
 
@@ -134,24 +136,27 @@ class PriorShiftAdjuster(BaseEstimator):
             If `max_iter` was not enough.
         """
         logits = as_logits(X, self.input, "PriorShiftAdjuster")
-        weights = check_sample_weight(sample_weight, logits)
+        sample_weight = placement.fetched(sample_weight)
+        like = np.broadcast_to(0.0, len(logits)) if placement.on_device(logits) else logits
+        weights = placement.where(logits, check_sample_weight(sample_weight, like))
         kept = weights > 0.0
         if not kept.all():
             logits, weights = logits[kept], weights[kept]
         self.n_features_in_ = logits.shape[1]
         self.classes_, prior = _proportions(self.source_prior, self.classes, self.n_features_in_)
         self.source_prior_ = prior
-        scores = logits - np.log(prior)
+        scores = logits - placement.where(logits, np.log(prior))
         offsets = rowwise.logsumexp_rows(scores) - rowwise.logsumexp_rows(logits.astype(np.float64, copy=False))
         # Likelihoods by row need no common scale: these sum to one.
         likelihoods = rowwise.softmax_rows(scores, out=scores)
-        solution = mixture_weights(likelihoods, weights, tol=self.tol, max_iter=self.max_iter)
+        mixture = Mixture(likelihoods, weights)
+        solution = mixture_weights(mixture, tol=self.tol, max_iter=self.max_iter)
         self.target_prior_, self.gap_ = solution.w, solution.certificate.gap
         self.log_likelihood_ = float(np.average(offsets, weights=weights)) - solution.value
         self.n_iter_, self.converged_ = solution.n_iter, solution.converged
         relative = weights / weights.max()
         n = weights.sum() if self.weight_type == "frequency" else relative.sum() ** 2 / (relative @ relative)
-        self.target_prior_stderr_ = mixture_errors(likelihoods, weights, solution.w) / np.sqrt(n)
+        self.target_prior_stderr_ = mixture_errors(mixture, solution.w) / np.sqrt(float(n))
         if not self.converged_:
             warnings.warn(
                 f"PriorShiftAdjuster did not reach tol={self.tol:g} in max_iter={self.max_iter} iterations: the mean"
@@ -175,7 +180,7 @@ class PriorShiftAdjuster(BaseEstimator):
             Columns in the order of ``classes_``; rows sum to one. Exactly zero for a class of proportion zero.
         """
         scores = self._adjusted(X)
-        return rowwise.softmax_rows(scores, out=scores)
+        return placement.beside(rowwise.softmax_rows(scores, out=scores), X)
 
     def predict(self, X):
         """The most probable label under the new proportions; of equals, the first.
@@ -188,13 +193,14 @@ class PriorShiftAdjuster(BaseEstimator):
         -------
         labels : ndarray of shape (n,)
         """
-        return self.classes_[self._adjusted(X).argmax(axis=1)]
+        return most_likely(self._adjusted(X), self.classes_, X)
 
-    def _adjusted(self, X) -> np.ndarray:
-        """z + log(w / π), in a fresh array."""
+    def _adjusted(self, X):
+        """z + log(w / π), in a fresh array where X is computed on."""
         logits = new_logits(self, X)
         with np.errstate(divide="ignore"):
-            return logits + (np.log(self.target_prior_) - np.log(self.source_prior_)).astype(logits.dtype)
+            shifts = (np.log(self.target_prior_) - np.log(self.source_prior_)).astype(logits.dtype)
+        return logits + placement.where(logits, shifts)
 
 
 def _proportions(source_prior, classes, n_classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,10 +1,13 @@
-"""Scores divided by a temperature of each row's own: probabilities, losses and entropies, a block of rows at a time."""
+"""Scores divided by a temperature of each row's own: probabilities, losses and entropies, a block of rows at a time.
+
+What goes with the scores, temperatures and codes, lives where these do, and so does what comes of them.
+"""
 
 import numpy as np
 
 from sksoft.calibration.score_output import below_largest
-from sksoft.kernels import rowwise
-from sksoft.kernels.blocks import map_blocks, row_blocks
+from sksoft.kernels import placement, rowwise
+from sksoft.kernels.blocks import map_rows
 
 
 def softmax_at(logits: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
@@ -15,7 +18,7 @@ def softmax_at(logits: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
         scaled = below_largest(logits[block].astype(np.float64), temperatures[block, None])
         out[block] = rowwise.softmax_rows(scaled, out=scaled)
 
-    map_blocks(fill, row_blocks(len(logits), 8 * logits.shape[1]))
+    map_rows(fill, logits, 8 * logits.shape[1])
     return out
 
 
@@ -24,11 +27,12 @@ def entropies(logits: np.ndarray) -> np.ndarray:
 
     With e = exp(z − max z): H = log Σ e − Σ e (z − max z) / Σ e, both terms non-negative.
     """
-    out = np.empty(len(logits))
+    xp = placement.namespace(logits)
+    out = xp.empty(len(logits))
 
     def fill(block):
         d = below_largest(logits[block].astype(np.float64))
-        rows, best = np.arange(len(d)), d.argmax(axis=1)
+        rows, best = xp.arange(len(d)), d.argmax(axis=1)
         e = np.exp(d)
         e[rows, best] = 0.0
         others = e.sum(axis=1)
@@ -36,7 +40,7 @@ def entropies(logits: np.ndarray) -> np.ndarray:
             e *= d
         out[block] = np.log1p(others) - np.nan_to_num(e).sum(axis=1) / (1.0 + others)
 
-    map_blocks(fill, row_blocks(len(logits), 8 * logits.shape[1]))
+    map_rows(fill, logits, 8 * logits.shape[1])
     return out
 
 
@@ -54,13 +58,14 @@ def loss_by_row(logits: np.ndarray, codes: np.ndarray, betas: np.ndarray) -> tup
     losses, first, second : ndarray (n,)
         L, β L' = β (E_p[z] − z_y) and β² L'' = β² Var_p(z), with p = softmax(β z).
     """
-    losses, first, second = (np.empty(len(codes)) for _ in range(3))
+    xp = placement.namespace(logits)
+    losses, first, second = (xp.empty(len(codes)) for _ in range(3))
 
     def fill(block):
         with np.errstate(over="ignore"):
             d = below_largest(logits[block].astype(np.float64)) * betas[block, None]
         np.maximum(d, -1e150, out=d)  # squares are numbers
-        own = d[np.arange(len(d)), codes[block]]
+        own = d[xp.arange(len(d)), codes[block]]
         e = np.exp(d)
         total = e.sum(axis=1)
         e *= d
@@ -70,5 +75,5 @@ def loss_by_row(logits: np.ndarray, codes: np.ndarray, betas: np.ndarray) -> tup
         first[block] = mean - own
         second[block] = np.maximum(e.sum(axis=1) / total - mean * mean, 0.0)
 
-    map_blocks(fill, row_blocks(len(codes), 8 * logits.shape[1]))
+    map_rows(fill, logits, 8 * logits.shape[1])
     return losses, first, second

@@ -1,4 +1,7 @@
-"""What a calibrator takes: scores or probabilities, as said and never as guessed, turned into logits; and labels."""
+"""What a calibrator takes: scores or probabilities, as said and never as guessed, turned into logits; and labels.
+
+Scores on a CUDA device stay there, and labels and weights are read on the host and go beside them as codes and numbers.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -8,7 +11,14 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
-from sksoft._validation import check_is_fitted, check_sample_weight
+from sksoft._validation import (
+    check_is_fitted,
+    check_sample_weight,
+    device_numbers,
+    on_forced_device,
+    require_host,
+)
+from sksoft.kernels import placement
 from sksoft.metrics.labels import encode_labels, sorted_labels
 from sksoft.metrics.logits import log_proba
 from sksoft.metrics.predictions import ROW_SUM_TOLERANCE
@@ -17,6 +27,8 @@ from sksoft.metrics.predictions import ROW_SUM_TOLERANCE
 @dataclass(frozen=True)
 class ScoredRows:
     """The rows that a calibrator is fitted to: those that weigh anything.
+
+    Where the scores live on a device, so do `logits`, `codes` and `weights`.
 
     Attributes
     ----------
@@ -41,10 +53,11 @@ class ScoredRows:
         """Some of these rows, by ascending numbers."""
         kept = np.zeros_like(self.kept)
         kept[np.flatnonzero(self.kept)[rows]] = True
+        rows = placement.where(self.logits, rows)
         return replace(self, logits=self.logits[rows], codes=self.codes[rows], weights=self.weights[rows], kept=kept)
 
 
-def scored_rows(X, y, sample_weight, *, input: str, classes, name: str) -> ScoredRows:
+def scored_rows(X, y, sample_weight, *, input: str, classes, name: str, device: bool = True) -> ScoredRows:
     """Validated rows for the ``fit`` of a calibrator.
 
     Parameters
@@ -59,13 +72,18 @@ def scored_rows(X, y, sample_weight, *, input: str, classes, name: str) -> Score
         Labels of the columns; None for the sorted labels in `y`.
     name : str
         Who asks, for messages.
+    device : bool, default=True
+        Whether the calibrator computes on a device, as in :func:`as_logits`.
 
     Raises
     ------
+    TypeError
+        If X is on a device and the calibrator computes on the host.
     ValueError
         For bad scores, probabilities or weights, a label that is not in `classes`, or columns that do not match.
     """
-    logits = as_logits(X, input, name)
+    logits = as_logits(X, input, name, device=device)
+    y, sample_weight = placement.fetched(y), placement.fetched(sample_weight)
     y = column_or_1d(y, warn=True)
     if y.dtype.kind not in "biu":  # those can be neither missing nor continuous
         assert_all_finite(y, input_name="y")
@@ -73,10 +91,10 @@ def scored_rows(X, y, sample_weight, *, input: str, classes, name: str) -> Score
             sorted_labels(y, name="y")  # says so where they are of several types
         check_classification_targets(y)
     check_consistent_length(logits, y)
-    weights = check_sample_weight(sample_weight, logits)
+    weights = check_sample_weight(sample_weight, y if placement.on_device(logits) else logits)
     kept = weights > 0
     if not kept.all():
-        logits, y, weights = logits[kept], y[kept], weights[kept]
+        logits, y, weights = logits[placement.where(logits, kept)], y[kept], weights[kept]
     classes, source = _column_labels(y, classes)
     if len(classes) < 2:
         raise ValueError(f"{name} needs at least 2 classes; there is only one class: {classes.tolist()}")
@@ -89,7 +107,7 @@ def scored_rows(X, y, sample_weight, *, input: str, classes, name: str) -> Score
     if codes.min() < 0:
         unknown = y[int(np.argmin(codes)) :][:1].tolist()[0]
         raise ValueError(f"y holds the label {unknown!r}, which is not one of the classes {classes.tolist()}.")
-    return ScoredRows(logits, codes, weights, classes, kept)
+    return ScoredRows(logits, placement.where(logits, codes), placement.where(logits, weights), classes, kept)
 
 
 def _column_labels(y, classes) -> tuple[np.ndarray, str]:
@@ -107,11 +125,11 @@ def distinct_labels(classes) -> np.ndarray:
     return labels
 
 
-def new_logits(calibrator, X) -> np.ndarray:
+def new_logits(calibrator, X, *, device: bool = True):
     """Logits (n, K) for a prediction of a fitted calibrator, which has ``input`` and ``n_features_in_``."""
     check_is_fitted(calibrator)
     name = type(calibrator).__name__
-    logits = as_logits(X, calibrator.input, name)
+    logits = as_logits(X, calibrator.input, name, device=device)
     if logits.shape[1] != calibrator.n_features_in_:
         raise ValueError(
             f"X has {logits.shape[1]} features, but {name} is expecting {calibrator.n_features_in_} features as input."
@@ -119,7 +137,7 @@ def new_logits(calibrator, X) -> np.ndarray:
     return logits
 
 
-def as_logits(X, input: str, name: str) -> np.ndarray:
+def as_logits(X, input: str, name: str, *, device: bool = True):
     """Logits of shape (n, K), float64 (float32 as it is), from what a user passed to a calibrator.
 
     Parameters
@@ -129,19 +147,25 @@ def as_logits(X, input: str, name: str) -> np.ndarray:
     input : {'logits', 'proba'}
     name : str
         Who asks, for messages.
+    device : bool, default=True
+        Whether the calibrator computes on a device: then scores that are there stay there, and those of the host are
+        moved there where the user forces ``backend='cuda'``. Without, scores on a device are an error.
 
     Returns
     -------
-    logits : ndarray of shape (n, K)
+    logits : ndarray or device array of shape (n, K)
         Probabilities give log p, see :func:`log_proba`.
 
     Raises
     ------
+    TypeError
+        If X is on a device and the calibrator computes on the host.
     ValueError
         For NaN or infinite values, negative probabilities or rows that do not sum to one within 1e-3.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # its sum of all entries, by which it looks for NaN
-        X = check_array(X, dtype=[np.float64, np.float32], ensure_2d=False, estimator=name, input_name="X")
+    if not device:
+        require_host(name, X=X)
+    X = _device_scores(X, name) if placement.on_device(X) else _host_scores(X, name, device)
     if X.ndim == 1 or X.shape[1] == 1:
         second = X.reshape(-1)
         if input == "proba":
@@ -153,12 +177,31 @@ def as_logits(X, input: str, name: str) -> np.ndarray:
     return log_proba(X)
 
 
+def _host_scores(X, name: str, device: bool):
+    """Finite numbers, (n,) or (n, K), on the host, or moved from there where that is forced."""
+    with np.errstate(over="ignore", invalid="ignore"):  # its sum of all entries, by which it looks for NaN
+        X = check_array(X, dtype=[np.float64, np.float32], ensure_2d=False, estimator=name, input_name="X")
+    return on_forced_device(X, name) if device else X
+
+
+def _device_scores(X, name: str):
+    """Finite numbers, (n,) or (n, K), on the device."""
+    X = placement.to_device(X)
+    if X.ndim not in (1, 2) or 0 in X.shape:
+        raise ValueError(
+            f"X of {name} must have shape (n_samples, n_classes), or (n_samples,) for two classes, and at least one"
+            f" row. Got shape {X.shape} instead."
+        )
+    return device_numbers(X, name, [np.float64, np.float32])
+
+
 def _check_range(proba: np.ndarray, name: str) -> None:
     """Probabilities of the second class alone: in [0, 1]."""
     outside = np.flatnonzero((proba < 0.0) | (proba > 1.0))
     if len(outside):
+        row = int(outside[0])
         raise ValueError(
-            f"X of {name}(input='proba') must hold probabilities. Got {proba[outside[0]]:g} in row {outside[0]}; scores"
+            f"X of {name}(input='proba') must hold probabilities. Got {float(proba[row]):g} in row {row}; scores"
             " need input='logits'."
         )
 
@@ -167,15 +210,16 @@ def _check_proba(proba: np.ndarray, name: str) -> None:
     """The rule of the metrics: nothing negative, rows that sum to one within their tolerance."""
     negative = np.argwhere(proba < 0.0)
     if len(negative):
-        row, column = negative[0]
+        row, column = map(int, negative[0])
         raise ValueError(
-            f"X of {name}(input='proba') must hold probabilities. Got {proba[row, column]:g} in row {row}, column"
+            f"X of {name}(input='proba') must hold probabilities. Got {float(proba[row, column]):g} in row {row}, column"
             f" {column}; scores need input='logits'."
         )
     totals = proba.sum(axis=1)
     wrong = np.flatnonzero(np.abs(totals - 1.0) > ROW_SUM_TOLERANCE)
     if len(wrong):
+        row = int(wrong[0])
         raise ValueError(
             f"Rows of X of {name}(input='proba') must sum to one within {ROW_SUM_TOLERANCE:g}."
-            f" Got {totals[wrong[0]]:g} in row {wrong[0]}; scores need input='logits'."
+            f" Got {float(totals[row]):g} in row {row}; scores need input='logits'."
         )

@@ -1,6 +1,11 @@
-"""What calibrators give: decision scores and labels from calibrated scores, one column per class."""
+"""What calibrators give: decision scores and labels from calibrated scores, one column per class.
+
+They are of the kind of the X that was asked about: arrays of the host, or of the library whose X lives on a device.
+"""
 
 import numpy as np
+
+from sksoft.kernels import placement
 
 
 def below_largest(logits: np.ndarray, temperature=1.0) -> np.ndarray:
@@ -13,11 +18,11 @@ def below_largest(logits: np.ndarray, temperature=1.0) -> np.ndarray:
     return np.maximum(z, -np.finfo(z.dtype).max, out=z)
 
 
-def decision_scores(scores: np.ndarray) -> np.ndarray:
-    """Scores (n, K) as scikit-learn wants them: of two classes the second less the first, (n,)."""
-    return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+def decision_scores(scores, X):
+    """Scores (n, K) as scikit-learn wants them, of two classes the second less the first, (n,); of the kind of `X`."""
+    return placement.beside(scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores, X)
 
 
-def most_likely(scores: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """The label of the largest score or probability of each row; of equals, the first."""
-    return classes[scores.argmax(axis=1)]
+def most_likely(scores, classes: np.ndarray, X):
+    """The label of the largest score or probability of each row; of equals, the first. Of the kind of `X`."""
+    return placement.labels_beside(classes, scores.argmax(axis=1), X)

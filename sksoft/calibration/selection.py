@@ -20,6 +20,7 @@ from sksoft.calibration.identity_calibrator import IdentityCalibrator
 from sksoft.calibration.score_input import ScoredRows
 from sksoft.calibration.structured_matrix_scaler import StructuredMatrixScaler
 from sksoft.calibration.temperature_scaler import TemperatureScaler
+from sksoft.kernels import placement
 from sksoft.kernels.blocks import serial_blas
 from sksoft.metrics.folds import content_folds
 from sksoft.metrics.logits import log_proba
@@ -66,14 +67,15 @@ def select_calibrator(rows: ScoredRows, X):
     makers = {"identity": IdentityCalibrator} | (FOR_TWO_CLASSES if len(rows.classes) == 2 else FOR_MANY_CLASSES)
     if len(rows.classes) > 2 and StructuredMatrixScaler().is_vector_for(len(rows.classes)):
         del makers["structured_vector"]
-    folds = content_folds(X, rows.codes, N_FOLDS if rows.logits.size <= MANY_SCORES else FEWEST_FOLDS)
+    codes, weights = placement.to_host(rows.codes), placement.to_host(rows.weights)
+    folds = content_folds(X, codes, N_FOLDS if rows.logits.size <= MANY_SCORES else FEWEST_FOLDS)
     with serial_blas():  # many small products, on one thread each
         losses = np.stack([_held_out_losses(make, rows, folds) for make in makers.values()])
-    share = rows.weights / rows.weights.sum()
+    share = weights / weights.sum()
     gains = losses[0] - losses
     gain = gains @ share
     # as of repeated rows, so that weights choose what repetitions choose
-    stderr = np.sqrt((gains - gain[:, None]) ** 2 @ share / rows.weights.sum())
+    stderr = np.sqrt((gains - gain[:, None]) ** 2 @ share / weights.sum())
     out = ENDLESS if TemperatureLoss(rows.logits, rows.codes, rows.weights).separates else ()
     eligible = np.array([name not in out for name in makers])
     best = int(np.argmax(np.where(eligible, gain, -np.inf)))
@@ -93,12 +95,14 @@ def _held_out_losses(make, rows: ScoredRows, folds: np.ndarray) -> np.ndarray:
     losses = np.empty(len(folds))
     for fold in np.unique(folds):
         held_out = folds == fold
+        judged = placement.where(rows.logits, held_out)
         train = rows.chosen(np.flatnonzero(~held_out)) if not held_out.all() else rows
         calibrator = make().set_params(input="logits", classes=rows.classes)
         with warnings.catch_warnings():
             # what a fold's fit has to say is about the fold; the fit to everything says it again where it matters
             warnings.simplefilter("ignore", ConvergenceWarning)
-            calibrator.fit(train.logits, rows.classes[train.codes], sample_weight=train.weights)
-        proba = calibrator.predict_proba(rows.logits[held_out])
-        losses[held_out] = -log_proba(proba[np.arange(len(proba)), rows.codes[held_out]])
+            calibrator.fit(train.logits, rows.classes[placement.to_host(train.codes)], sample_weight=train.weights)
+        proba = calibrator.predict_proba(rows.logits[judged])
+        own = placement.namespace(proba).arange(len(proba)), rows.codes[judged]
+        losses[held_out] = -placement.to_host(log_proba(proba[own]))
     return losses

@@ -17,7 +17,7 @@ from sksoft.calibration.affine import (
 )
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.calibration.score_output import decision_scores, most_likely
-from sksoft.kernels import rowwise
+from sksoft.kernels import placement, rowwise
 from sksoft.metrics.temperature import best_temperature
 
 # Classes up to which a whole matrix is fitted by default: its K² entries are time, not over-fitting.
@@ -155,7 +155,7 @@ class StructuredMatrixScaler(ClassifierMixin, BaseEstimator):
         self.temperature_ = 1.0 / max(beta, float(np.finfo(np.float64).tiny))
         x = bounded(log_proba_of(rows.logits, self.temperature_))
         K = len(rows.classes)
-        unit = 2.0 * self.strength * K / rows.weights.sum()
+        unit = 2.0 * self.strength * K / float(rows.weights.sum())
         strengths = Strengths(unit, unit * (K - 1), unit)
         whole = not self.is_vector_for(K)
         fit = fit_matrix if whole else fit_diagonal
@@ -188,7 +188,7 @@ class StructuredMatrixScaler(ClassifierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n, K), or (n,) for two classes: the score of ``classes_[1]`` less the other's
         """
-        return decision_scores(self._scores(X))
+        return decision_scores(self._scores(X), X)
 
     def predict_proba(self, X):
         """Calibrated probabilities.
@@ -204,7 +204,7 @@ class StructuredMatrixScaler(ClassifierMixin, BaseEstimator):
             Columns in the order of ``classes_``; rows sum to one.
         """
         scores = self._scores(X)
-        return rowwise.softmax_rows(scores, out=scores)
+        return placement.beside(rowwise.softmax_rows(scores, out=scores), X)
 
     def predict(self, X):
         """The label of the largest calibrated score; of equals, the first.
@@ -217,7 +217,8 @@ class StructuredMatrixScaler(ClassifierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,)
         """
-        return most_likely(self._scores(X), self.classes_)
+        return most_likely(self._scores(X), self.classes_, X)
 
-    def _scores(self, X) -> np.ndarray:
+    def _scores(self, X):
+        """The calibrated scores, where X is computed on."""
         return affine_scores(log_proba_of(new_logits(self, X), self.temperature_), self.coef_, self.intercept_)

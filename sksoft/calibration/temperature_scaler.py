@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sksoft._validation import Interval, StrOptions, fit_context
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.calibration.score_output import below_largest, decision_scores, most_likely
-from sksoft.kernels import rowwise
+from sksoft.kernels import placement, rowwise
 from sksoft.metrics.temperature import BestTemperature, best_temperature
 
 # T and its inverse are numbers.
@@ -180,7 +180,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n, K), or (n,) for two classes: the score of ``classes_[1]``
         """
-        return decision_scores(below_largest(new_logits(self, X), self.temperature_))
+        return decision_scores(below_largest(new_logits(self, X), self.temperature_), X)
 
     def predict_proba(self, X):
         """Calibrated probabilities.
@@ -195,7 +195,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         proba : ndarray of shape (n, K)
             Columns in the order of ``classes_``; rows sum to one.
         """
-        return rowwise.softmax_rows(new_logits(self, X), temperature=self.temperature_)
+        return placement.beside(rowwise.softmax_rows(new_logits(self, X), temperature=self.temperature_), X)
 
     def predict(self, X):
         """The label of the largest score; of equals, the first.
@@ -208,4 +208,4 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,)
         """
-        return most_likely(new_logits(self, X), self.classes_)
+        return most_likely(new_logits(self, X), self.classes_, X)

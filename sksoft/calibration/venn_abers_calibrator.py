@@ -100,7 +100,9 @@ class VennAbersCalibrator(ClassifierMixin, BaseEstimator):
         ValueError
             For bad scores, probabilities or weights, a label that is not in `classes`, or columns that do not match.
         """
-        rows = scored_rows(X, y, sample_weight, input=self.input, classes=self.classes, name="VennAbersCalibrator")
+        rows = scored_rows(
+            X, y, sample_weight, input=self.input, classes=self.classes, name="VennAbersCalibrator", device=False
+        )
         self.classes_, self.n_features_in_ = rows.classes, len(rows.classes)
         log_odds = one_vs_rest(rows.logits)
         self.bounds_ = [
@@ -122,7 +124,7 @@ class VennAbersCalibrator(ClassifierMixin, BaseEstimator):
         proba : ndarray of shape (n, K)
             Columns in the order of ``classes_``; rows sum to one.
         """
-        log_odds = one_vs_rest(new_logits(self, X))
+        log_odds = one_vs_rest(new_logits(self, X, device=False))
         kept = columns_to_calibrate(log_odds)
         for k, bounds in zip(kept, self.bounds_, strict=True):
             low, high = bounds.at(log_odds[:, k])
@@ -142,7 +144,7 @@ class VennAbersCalibrator(ClassifierMixin, BaseEstimator):
         interval : ndarray of shape (n, K, 2)
             Lower and upper probability of each class, before rows are divided by their sum.
         """
-        log_odds = one_vs_rest(new_logits(self, X))
+        log_odds = one_vs_rest(new_logits(self, X, device=False))
         out = np.empty((*log_odds.shape, 2))
         for k, bounds in zip(columns_to_calibrate(log_odds), self.bounds_, strict=True):
             out[:, k, 0], out[:, k, 1] = bounds.at(log_odds[:, k])
@@ -161,4 +163,4 @@ class VennAbersCalibrator(ClassifierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n,)
         """
-        return most_likely(self.predict_proba(X), self.classes_)
+        return most_likely(self.predict_proba(X), self.classes_, X)

@@ -85,6 +85,15 @@ def map_blocks(work: Callable[[Block], Result], blocks: list[Block]) -> list[Res
     return results
 
 
+def map_rows(work: Callable[[slice], Any], data, row_bytes: int) -> None:
+    """``work(rows)`` for blocks of the rows of `data`, on threads; on a device for large ones, one after the other."""
+    if placement.on_device(data):
+        for rows in row_blocks(len(data), row_bytes, DEVICE_BYTES):
+            work(rows)
+    else:
+        map_blocks(work, row_blocks(len(data), row_bytes))
+
+
 def fold_blocks(work: Callable[[Block], Result], blocks: list[Block], add: Callable[[Result], object]) -> None:
     """``add(work(block))`` in block order: results are let go as soon as those before them have been added."""
     waiting: dict[int, Result] = {}

@@ -23,12 +23,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import erf
 
-from sksoft.kernels import bins
+from sksoft.kernels import bins, placement
 
 
 @dataclass(frozen=True)
 class BinnedSums:
-    """Sums over the rows of each bin; arrays (..., n_bins), the leading axes being groups or classes."""
+    """Sums over the rows of each bin; arrays (..., n_bins) of the host, the leading axes being groups or classes."""
 
     weight: np.ndarray
     score: np.ndarray
@@ -38,8 +38,8 @@ class BinnedSums:
 
     @classmethod
     def from_table(cls, table: np.ndarray) -> "BinnedSums":
-        """From what the kernels of :mod:`sksoft.kernels.bins` return, (5, ..., n_bins)."""
-        return cls(*table)
+        """From what the kernels of :mod:`sksoft.kernels.bins` return, (5, ..., n_bins), wherever the rows are."""
+        return cls(*placement.to_host(table))
 
     @property
     def mean_score(self) -> np.ndarray:
@@ -94,7 +94,7 @@ class BinnedSums:
 
 
 def inner_edges(scores, n_bins: int, strategy: str, weights=None) -> np.ndarray:
-    """Inner edges of the bins, (n_bins - 1,), ascending, padded with +inf where bins merge.
+    """Inner edges of the bins, (n_bins - 1,), ascending, padded with +inf where bins merge; on the host.
 
     ``'uniform'``: scikit-learn's, ``linspace(0, 1, n_bins + 1)[1:-1]``. ``'quantile'``: edge j is the
     smallest score that at least the share j/n_bins of the weight does not exceed, so that ties stay together
@@ -102,13 +102,14 @@ def inner_edges(scores, n_bins: int, strategy: str, weights=None) -> np.ndarray:
     """
     if strategy == "uniform":
         return np.linspace(0.0, 1.0, n_bins + 1)[1:-1]
-    order = np.argsort(scores, kind="stable")
+    xp = placement.namespace(scores)
+    order = xp.argsort(scores, kind="stable")
     ascending = scores[order].astype(np.float64)
-    cumulative = np.arange(1.0, len(order) + 1) if weights is None else np.cumsum(weights[order])
-    wanted = np.arange(1, n_bins) * cumulative[-1]
-    quantiles = np.unique(ascending[np.searchsorted(cumulative * n_bins, wanted, side="left")])
+    cumulative = xp.arange(1.0, len(order) + 1) if weights is None else xp.cumsum(weights[order])
+    wanted = xp.arange(1, n_bins) * cumulative[-1]
+    quantiles = np.unique(placement.fetched(ascending[xp.searchsorted(cumulative * n_bins, wanted, side="left")]))
     edges = np.full(n_bins - 1, np.inf)
-    proper = quantiles[quantiles < ascending[-1]]
+    proper = quantiles[quantiles < float(ascending[-1])]
     edges[: len(proper)] = proper
     return edges
 

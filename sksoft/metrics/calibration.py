@@ -107,6 +107,7 @@ def expected_calibration_error(
         weight_type=weight_type,
         labels=labels,
         pos_label=pos_label,
+        device=True,
     )
     sums, share, _ = _binned(predictions, mode, n_bins, strategy, pos_label)
     return sums.combined_error(share, norm, debias, weight_type)
@@ -329,6 +330,7 @@ def reliability_curve(
         weight_type=weight_type,
         labels=labels,
         pos_label=pos_label,
+        device=True,
     )
     sums, _, edges = _binned(predictions, mode, n_bins, strategy, pos_label)
     several = resolved_mode(predictions, mode) in ("classwise", "top_label")

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 
+from sksoft.kernels import placement
 from sksoft.metrics.logits import log_proba
 
 # How a boosting library gives its raw scores: root of its module → (method, arguments).
@@ -18,6 +19,7 @@ def class_scores(estimator, X) -> np.ndarray:
 
     Its decision function; else the raw scores of XGBoost, LightGBM or CatBoost; else the logarithm of its
     probabilities, those below 2.2e-16 counted as that. ``FrozenEstimator``, searches and pipelines are looked through.
+    Scores that a classifier gives on a device stay there.
 
     Parameters
     ----------
@@ -45,7 +47,7 @@ def by_class(scores: np.ndarray) -> np.ndarray:
 
 def _one_per_class(estimator, scores, source: str) -> np.ndarray:
     """Scores (n,) of two classes or (n, K), and nothing else."""
-    scores = np.asarray(scores, dtype=np.float64)
+    scores = placement.namespace(scores).asarray(scores, dtype=np.float64)
     n_classes = len(estimator.classes_)
     if scores.shape[1:] == (1,) and n_classes == 2:
         scores = scores[:, 0]

@@ -14,7 +14,7 @@ from scipy import sparse
 from sklearn.model_selection import check_cv
 
 from sksoft._validation import HasMethods, Interval, take_rows
-from sksoft.kernels import splitmix
+from sksoft.kernels import placement, splitmix
 from sksoft.kernels.row_keys import row_keys as numeric_row_keys
 
 # For `_parameter_constraints` of estimators with this parameter.
@@ -90,7 +90,12 @@ def content_folds(X, codes: np.ndarray, n_folds: int) -> np.ndarray:
 
 
 def row_keys(X) -> np.ndarray:
-    """A 64-bit hash of each row's content, (n,), uint64; equal rows have equal keys, dense or sparse."""
+    """A 64-bit hash of each row's content, (n,), uint64; equal rows have equal keys, dense or sparse, on either side.
+
+    Of rows on a device the keys alone are brought to the host.
+    """
+    if placement.on_device(X):
+        return placement.to_host(numeric_row_keys(placement.to_device(X)))
     if sparse.issparse(X):
         return numeric_row_keys(X)
     if hasattr(X, "to_pandas"):

@@ -2,6 +2,9 @@
 
 A metric never sees what the user passed, only the :class:`Predictions` made here. Labels may be strings,
 booleans, floats or any integers; nothing assumes 0..K-1.
+
+Metrics that are sums over the rows are computed where the probabilities live: those on a CUDA device stay there, and
+labels and weights, of either side, are read on the host and go beside them. For the others they are an error.
 """
 
 from dataclasses import dataclass, replace
@@ -11,8 +14,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from sksoft._validation import check_sample_weight
-from sksoft.kernels import bins
+from sksoft._validation import check_sample_weight, on_forced_device, require_host
+from sksoft.kernels import bins, placement
 from sksoft.metrics.labels import encode_labels, sorted_labels, zero_one
 
 # A row of probabilities may miss 1 by this much: three printed digits, or single precision over many classes.
@@ -26,7 +29,7 @@ WEIGHT_TYPES = ("sampling", "frequency")
 
 @dataclass(frozen=True)
 class Predictions:
-    """Validated predictions.
+    """Validated predictions, all in one place: where the probabilities live.
 
     Attributes
     ----------
@@ -89,7 +92,7 @@ class Predictions:
 
 
 def check_predictions(
-    y_true, y_proba, *, sample_weight=None, weight_type="sampling", labels=None, pos_label=None
+    y_true, y_proba, *, sample_weight=None, weight_type="sampling", labels=None, pos_label=None, device=False
 ) -> Predictions:
     """Validate true labels, predicted probabilities and weights.
 
@@ -111,6 +114,9 @@ def check_predictions(
     pos_label : label, optional
         The class whose probability a one-dimensional `y_proba` is. By default ``labels[1]``, else 1 for
         labels {0, 1} or {-1, 1}, else the greater of two numbers; strings need it said.
+    device : bool, default=False
+        Whether the metric computes where `y_proba` lives: then one on a device stays there, and one of the host is
+        moved there where the user forces ``backend='cuda'``. Without, arrays on a device are an error.
 
     Returns
     -------
@@ -118,16 +124,21 @@ def check_predictions(
 
     Raises
     ------
+    TypeError
+        If an array is on a device and the metric computes on the host.
     ValueError
         If lengths differ, there are no rows, a probability is NaN, infinite, below 0 or above 1, a row does
         not sum to 1, a label is missing or unknown, or a weight is negative, not finite, or all are zero.
     """
-    y_true = column_or_1d(y_true)
-    proba = _as_probabilities(y_proba)
+    if not device:
+        require_host("This metric", y_true=y_true, y_proba=y_proba, sample_weight=sample_weight)
+    y_true, sample_weight = column_or_1d(placement.fetched(y_true)), placement.fetched(sample_weight)
+    proba = _as_probabilities(y_proba, device)
     check_consistent_length(y_true, proba)
     if len(y_true) == 0:
         raise ValueError("Found array with 0 sample(s) in y_true while a minimum of 1 is required.")
-    weights = checked_weights(sample_weight, proba, weight_type)
+    weights = checked_weights(sample_weight, y_true if placement.on_device(proba) else proba, weight_type)
+    weights = None if weights is None else placement.where(proba, weights)
     if proba.ndim == 1:
         predictions = _check_binary(y_true, proba, weights, labels, pos_label)
     else:
@@ -162,9 +173,11 @@ def _check_range(weights):
         )
 
 
-def check_probabilities(y_proba) -> np.ndarray:
+def check_probabilities(y_proba, *, device: bool = False) -> np.ndarray:
     """Validate probabilities alone, (n, K) or (n,), as :func:`check_predictions` does."""
-    proba = _as_probabilities(y_proba)
+    if not device:
+        require_host("This function", y_proba=y_proba)
+    proba = _as_probabilities(y_proba, device)
     if len(proba) == 0:
         raise ValueError("Found array with 0 sample(s) in y_proba while a minimum of 1 is required.")
     if proba.ndim == 1:
@@ -174,8 +187,9 @@ def check_probabilities(y_proba) -> np.ndarray:
     return proba
 
 
-def _as_probabilities(y_proba) -> np.ndarray:
-    proba = np.asarray(y_proba)
+def _as_probabilities(y_proba, device: bool):
+    """Numbers (n,) or (n, K), float32 or float64, values unchecked, where they are computed on."""
+    proba = placement.to_device(y_proba) if placement.on_device(y_proba) else np.asarray(y_proba)
     if proba.dtype not in (np.float32, np.float64):
         if proba.dtype.kind not in "biufO":
             raise ValueError(f"y_proba must hold numbers. Got dtype {proba.dtype} instead.")
@@ -189,7 +203,7 @@ def _as_probabilities(y_proba) -> np.ndarray:
             "n_classes) "
             f"with at least two classes. Got shape {proba.shape} instead."
         )
-    return proba
+    return on_forced_device(proba, "This metric") if device and isinstance(proba, np.ndarray) else proba
 
 
 def _check_multiclass(y_true, proba, weights, labels) -> Predictions:
@@ -204,7 +218,7 @@ def _check_multiclass(y_true, proba, weights, labels) -> Predictions:
             )
     else:
         classes = _check_labels(labels, n_classes)
-    codes = _encode_known(y_true, classes)
+    codes = placement.where(proba, _encode_known(y_true, classes))
     return Predictions(classes, codes, proba, weights, _check_rows(proba))
 
 
@@ -212,11 +226,11 @@ def _check_binary(y_true, proba, weights, labels, pos_label) -> Predictions:
     _check_unit_interval(proba)
     codes = zero_one(y_true) if labels is None and pos_label is None else None
     if codes is not None:
-        return Predictions(np.array([0, 1], dtype=y_true.dtype), codes, proba, weights)
+        return Predictions(np.array([0, 1], dtype=y_true.dtype), placement.where(proba, codes), proba, weights)
     _check_no_missing_label(y_true)
     classes = _binary_classes(y_true, labels, pos_label)
     codes = _encode_known(y_true, classes) + (2 - len(classes))
-    return Predictions(classes, codes, proba, weights)
+    return Predictions(classes, placement.where(proba, codes), proba, weights)
 
 
 def _binary_classes(y_true, labels, pos_label) -> np.ndarray:
@@ -292,9 +306,9 @@ def _check_rows(proba) -> tuple[np.ndarray, np.ndarray]:
         if not np.isfinite(total[row]):
             raise ValueError(f"y_proba contains NaN or infinity: row {row} is {_shown(proba[row])}.")
         if lowest[row] < 0:
-            raise ValueError(f"y_proba must not be negative: row {row} has {lowest[row]:g}.")
+            raise ValueError(f"y_proba must not be negative: row {row} has {float(lowest[row]):g}.")
         raise ValueError(
-            f"The rows of y_proba must sum to 1 within {ROW_SUM_TOLERANCE}: row {row} sums to {total[row]:.6g}."
+            f"The rows of y_proba must sum to 1 within {ROW_SUM_TOLERANCE}: row {row} sums to {float(total[row]):.6g}."
         )
     return codes, np.minimum(confidence, 1.0, out=confidence)
 
@@ -309,11 +323,11 @@ def _check_unit_interval(proba):
     if not valid.all():
         row = int(np.argmin(valid))
         problem = "must lie in [0, 1]" if np.isfinite(proba[row]) else "contains NaN or infinity"
-        raise ValueError(f"y_proba {problem}: row {row} is {proba[row]!s}.")
+        raise ValueError(f"y_proba {problem}: row {row} is {placement.fetched(proba[row])!s}.")
 
 
 def _shown(row) -> str:
-    return np.array2string(row, threshold=6, precision=4)
+    return np.array2string(placement.fetched(row), threshold=6, precision=4)
 
 
 def _without_zero_weights(predictions: Predictions, weights: np.ndarray) -> Predictions:

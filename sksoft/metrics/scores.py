@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sksoft.kernels import bins, rowwise
+from sksoft.kernels import bins, placement, rowwise
 from sksoft.metrics.predictions import Predictions, check_predictions, check_probabilities
 
 
@@ -41,7 +41,9 @@ def negative_log_likelihood(y_true, y_proba, *, sample_weight=None, labels=None,
     >>> math.isclose(negative_log_likelihood([0, 1], [0.5, 0.5]), math.log(2))
     True
     """
-    predictions = check_predictions(y_true, y_proba, sample_weight=sample_weight, labels=labels, pos_label=pos_label)
+    predictions = check_predictions(
+        y_true, y_proba, sample_weight=sample_weight, labels=labels, pos_label=pos_label, device=True
+    )
     return predictions.mean(log_losses(predictions))
 
 
@@ -71,7 +73,9 @@ def brier_score(y_true, y_proba, *, scale_by_half=False, sample_weight=None, lab
     >>> print(brier_score([0, 1], [0.5, 0.5]), brier_score([0, 1], [[0.5, 0.5], [0.5, 0.5]]))
     0.25 0.5
     """
-    predictions = check_predictions(y_true, y_proba, sample_weight=sample_weight, labels=labels, pos_label=pos_label)
+    predictions = check_predictions(
+        y_true, y_proba, sample_weight=sample_weight, labels=labels, pos_label=pos_label, device=True
+    )
     scale = 0.5 if scale_by_half and not predictions.is_binary else 1.0
     return scale * predictions.mean(squared_errors(predictions))
 
@@ -96,9 +100,9 @@ def predictive_entropy(y_proba, *, normalize=False) -> np.ndarray:
     >>> predictive_entropy([[0.5, 0.5], [1.0, 0.0]], normalize=True)
     array([1., 0.])
     """
-    proba = check_probabilities(y_proba)
+    proba = check_probabilities(y_proba, device=True)
     n_classes = 2 if proba.ndim == 1 else proba.shape[1]
-    return entropies(proba) / (np.log(n_classes) if normalize else 1.0)
+    return placement.beside(entropies(proba) / (float(np.log(n_classes)) if normalize else 1.0), y_proba)
 
 
 def prediction_margin(y_proba) -> np.ndarray:
@@ -120,11 +124,11 @@ def prediction_margin(y_proba) -> np.ndarray:
     >>> prediction_margin([[0.5, 0.25, 0.25], [0.0, 0.5, 0.5]])
     array([0.25, 0.  ])
     """
-    proba = check_probabilities(y_proba)
+    proba = check_probabilities(y_proba, device=True)
     if proba.ndim == 1:
-        return np.abs(2.0 * proba - 1.0).astype(np.float64)
+        return placement.beside(np.abs(2.0 * proba - 1.0).astype(np.float64), y_proba)
     largest = np.partition(proba, proba.shape[1] - 2, axis=1)[:, -2:].astype(np.float64)
-    return largest[:, 1] - largest[:, 0]
+    return placement.beside(largest[:, 1] - largest[:, 0], y_proba)
 
 
 def log_losses(predictions: Predictions) -> np.ndarray:

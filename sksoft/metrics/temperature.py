@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sksoft.kernels import splitmix
+from sksoft.kernels import placement, splitmix
 from sksoft.objective.temperature import TemperatureLoss
 from sksoft.solvers import log_newton
 from sksoft.solvers.certificate import Solution
@@ -64,7 +64,7 @@ def best_temperature(logits, codes, weights=None, *, tol: float = 1e-12, max_ite
     Parameters
     ----------
     logits : ndarray (n, K), float32 or float64
-        Finite; left as they are.
+        Finite; left as they are. On a device the loss is computed there, and `codes` and `weights` are there too.
     codes : ndarray (n,) intp
         Column of the true class.
     weights : ndarray (n,), float64, non-negative, not all zero, optional
@@ -98,7 +98,7 @@ def _start(loss: TemperatureLoss) -> float:
     """Where to begin: the best β of a share of many rows."""
     if loss.scores.size < SKETCHED:
         return BETA_START
-    some = splitmix.drawn_rows(len(loss.codes), SKETCH_SHARE)
+    some = placement.where(loss.scores, splitmix.drawn_rows(len(loss.codes), SKETCH_SHARE))
     if not loss.weights[some].any():
         return BETA_START
     with loss.backend():  # that of all rows: their compiled code is there

@@ -26,6 +26,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
+from sksoft.kernels import placement
+
 Metric = Callable[[np.ndarray], np.ndarray]
 
 # A diagonal entry below this share of the true one has missed the rows that matter.
@@ -179,7 +181,7 @@ def pairs(sums: np.ndarray, penalty: np.ndarray) -> Metric:
 def pair_products(X, proba, weights) -> np.ndarray:
     """Σ aᵢ rᵢ rᵢᵀ with rᵢ the pairs pᵢₖ · (xᵢₖ, 1), (2 K, 2 K)."""
     root = np.sqrt(weights).astype(X.dtype)[:, None]
-    rows = np.empty((*X.shape, 2), X.dtype)
+    rows = placement.namespace(X).empty((*X.shape, 2), X.dtype)
     np.multiply(proba, root, out=rows[:, :, 1])
     np.multiply(rows[:, :, 1], X, out=rows[:, :, 0])
     return _gram_of(rows.reshape(len(X), -1)).astype(np.float64)

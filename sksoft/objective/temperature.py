@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sksoft.kernels import placement
 from sksoft.kernels.registry import backend_for
 from sksoft.kernels.temperature import AUTO_SIZE, row_ranges, temperature_sums
 
@@ -33,7 +34,7 @@ class BetaPoint:
 
 
 class TemperatureLoss:
-    """F, for scores that are finite.
+    """F, for scores that are finite; computed where they live.
 
     Parameters
     ----------
@@ -44,20 +45,21 @@ class TemperatureLoss:
     """
 
     def __init__(self, scores: np.ndarray, codes: np.ndarray, weights: np.ndarray | None):
-        weights = np.ones(len(codes)) if weights is None else weights
+        weights = placement.namespace(scores).ones(len(codes)) if weights is None else weights
         self.scores, self.codes, self.weights = scores, codes, weights / weights.sum()
-        self.backend = backend_for(scores.size, AUTO_SIZE)
+        self.backend = backend_for(scores.size, AUTO_SIZE, scores)
         top, bottom, own = row_ranges(scores, codes)
         half_ranges = 0.5 * top - 0.5 * bottom  # a range may be too large for a number
         some = half_ranges[half_ranges > SMALLEST_UNIT]
         self.informative = len(some) > 0
         self.unit = min(2.0 * _median(some), float(np.finfo(np.float64).max)) if self.informative else 1.0
-        self.separates = np.array_equal(own, top)
+        self.separates = bool(np.array_equal(own, top))
 
     def at(self, w: np.ndarray) -> BetaPoint:
         """F at w = (β,), β in units. O(n K)."""
         beta = float(w[0])
         sums = temperature_sums(self.scores, self.codes, self.weights, beta=beta, inverse_unit=1.0 / self.unit)
+        sums = placement.to_host(sums)
         return BetaPoint(w, float(sums[0]), sums[1:2], float(sums[2]))
 
 

@@ -24,7 +24,6 @@ References
 from itertools import product
 
 import numpy as np
-from scipy.special import expit
 
 from sksoft.solvers.certificate import Certificate, Reason, Solution
 
@@ -36,16 +35,15 @@ MAX_BACKTRACKS = 40
 SMALL = 1e-4
 
 
-def bounded_logistic(X, targets, weights, lower, *, tol: float, max_iter: int) -> Solution:
+def bounded_logistic(loss, lower: np.ndarray, *, tol: float, max_iter: int) -> Solution:
     """Minimise F over w ≥ lower.
 
     Parameters
     ----------
-    X : ndarray (n, p), float64
-        A handful of columns, of similar size for the sake of accuracy, not collinear.
-    targets : ndarray (n,), in [0, 1]
-    weights : ndarray (n,), non-negative
-        Their sum does not matter.
+    loss
+        Of the rows, wherever these live, as ``objective.logistic``: ``value(w)``, ``at(w)`` with value, gradient and
+        Hessian, ``reach(root)`` with maxᵢ ‖root⁻¹ xᵢ‖, ``floor``, the targets' entropy, and ``endless``, whether some
+        targets are 0 or 1: these are met by an infinite η alone.
     lower : ndarray (p,), 0 or −inf
     tol : float >= 0
         Stop when F is proved to be within `tol` of its minimum; then one more step is taken.
@@ -62,15 +60,13 @@ def bounded_logistic(X, targets, weights, lower, *, tol: float, max_iter: int) -
     -----
     O(n p²) time per iteration, O(n p) memory.
     """
-    loss = _Loss(X, targets, weights / weights.sum())
-    endless = bool(((targets == 0.0) | (targets == 1.0)).any())  # such a target is met by an infinite η alone
-    w = np.zeros(X.shape[1])
+    w = np.zeros(len(lower))
     value, gradient, hessian = loss.at(w)
-    gap, decrement = loss.gap(w, value, gradient, hessian, lower)
+    gap, decrement = _gap(loss, w, gradient, hessian, lower)
     n_iter = 0
     stopped_by: Reason = "max_iter"
     while n_iter < max_iter:
-        if endless and value - loss.floor <= tol:
+        if loss.endless and value - loss.floor <= tol:
             stopped_by = "bound"
             break
         last = gap <= tol
@@ -82,7 +78,7 @@ def bounded_logistic(X, targets, weights, lower, *, tol: float, max_iter: int) -
             break
         w = trial
         value, gradient, hessian = loss.at(w)
-        gap, decrement = loss.gap(w, value, gradient, hessian, lower)
+        gap, decrement = _gap(loss, w, gradient, hessian, lower)
         if last:
             stopped_by = "tolerance"
             break
@@ -98,40 +94,20 @@ def bounded_logistic(X, targets, weights, lower, *, tol: float, max_iter: int) -
     )
 
 
-class _Loss:
-    """F at w: value, gradient, Hessian and the proved gap."""
-
-    def __init__(self, X, targets, s):
-        self.X, self.t, self.s = X, targets, s
-        with np.errstate(divide="ignore", invalid="ignore"):
-            entropy = -targets * np.log(targets) - (1.0 - targets) * np.log1p(-targets)
-        self.floor = float(s @ np.nan_to_num(entropy))
-
-    def value(self, w) -> float:
-        eta = self.X @ w
-        # log(1 + exp η) − t η, where neither term is large though η is
-        return float(self.s @ (np.log1p(np.exp(-np.abs(eta))) + np.maximum(eta, 0.0) - self.t * eta))
-
-    def at(self, w) -> tuple[float, np.ndarray, np.ndarray]:
-        proba = expit(self.X @ w)
-        bend = self.s * proba * (1.0 - proba)
-        return self.value(w), (self.s * (proba - self.t)) @ self.X, (self.X.T * bend) @ self.X
-
-    def gap(self, w, value, gradient, hessian, lower) -> tuple[float, float]:
-        """The proved bound on F(w) − min F, infinite where nothing can be said; and ν² / 2."""
-        slopes = _pushing(w, gradient, lower)
-        try:
-            root = np.linalg.cholesky(hessian)
-        except np.linalg.LinAlgError:
-            return np.inf, np.inf
-        squares = np.square(np.linalg.solve(root, self.X.T)).sum(axis=0)
-        reach = float(np.sqrt(squares.max()))
-        nu = float(np.linalg.norm(np.linalg.solve(root, slopes))) + ROUNDING * reach
-        a = reach * nu
-        if not a < 1.0:
-            return np.inf, 0.5 * nu * nu
-        bound = 0.5 * nu * nu * (1.0 + a) if a < SMALL else (a + (1.0 - a) * np.log1p(-a)) / reach**2
-        return float(bound), 0.5 * nu * nu
+def _gap(loss, w, gradient, hessian, lower) -> tuple[float, float]:
+    """The proved bound on F(w) − min F, infinite where nothing can be said; and ν² / 2."""
+    slopes = _pushing(w, gradient, lower)
+    try:
+        root = np.linalg.cholesky(hessian)
+    except np.linalg.LinAlgError:
+        return np.inf, np.inf
+    reach = loss.reach(root)
+    nu = float(np.linalg.norm(np.linalg.solve(root, slopes))) + ROUNDING * reach
+    a = reach * nu
+    if not a < 1.0:
+        return np.inf, 0.5 * nu * nu
+    bound = 0.5 * nu * nu * (1.0 + a) if a < SMALL else (a + (1.0 - a) * np.log1p(-a)) / reach**2
+    return float(bound), 0.5 * nu * nu
 
 
 def _pushing(w, gradient, lower) -> np.ndarray:

@@ -27,8 +27,6 @@ from scipy.optimize import nnls
 
 from sksoft.solvers.certificate import Certificate, Reason, Solution
 
-# Entries of the likelihoods that are worked on at a time: they fit the second cache.
-PART = 1 << 17
 # Slopes are sums of non-negative terms; what rounding may have taken from the largest.
 ROUNDING = 64 * np.finfo(np.float64).eps
 # Share of the mean curvature that is added to it, so that components alike do not make it singular.
@@ -39,15 +37,14 @@ SUFFICIENT_DECREASE = 1e-4
 MAX_BACKTRACKS = 20
 
 
-def mixture_weights(likelihoods, row_weights=None, *, tol: float = 1e-10, max_iter: int = 100) -> Solution:
+def mixture_weights(mixture, *, tol: float = 1e-10, max_iter: int = 100) -> Solution:
     """Maximum-likelihood weights of known components.
 
     Parameters
     ----------
-    likelihoods : ndarray (n, M), float64, finite, non-negative
-        q, any scale per row. No row may be zero throughout.
-    row_weights : ndarray (n,), float64, > 0, default=None
-        Ones by default; their sum does not matter.
+    mixture
+        Of the rows, wherever these live: ``n_components``, ``at(w)`` with −F and the slopes g, and ``curvature(w)``
+        with −∇²F, see ``objective.mixture``.
     tol : float >= 0
         Stop when the bound on max F − F(w) is at most `tol` nats a row; then one more step is taken.
     max_iter : int >= 1
@@ -57,19 +54,10 @@ def mixture_weights(likelihoods, row_weights=None, *, tol: float = 1e-10, max_it
     solution : Solution
         ``w`` sums to one, ``value`` is −F(w) with the rows' own scale, ``gradient_norm`` is max |w (g − 1)|.
 
-    Raises
-    ------
-    ValueError
-        If a row has likelihood zero under every component.
-
     Notes
     -----
     O(n M²) time per iteration, of which there are about 5 to 15; O(M²) memory beside the input.
     """
-    n = len(likelihoods)
-    s = np.ones(n) if row_weights is None else np.asarray(row_weights, dtype=np.float64)
-    s = s / s.max()
-    mixture = _Mixture(likelihoods, s / s.sum())
     w = np.full(mixture.n_components, 1.0 / mixture.n_components)
     for _ in range(FIRST_STEPS):
         w = _normalised(w * mixture.at(w)[1])
@@ -78,7 +66,7 @@ def mixture_weights(likelihoods, row_weights=None, *, tol: float = 1e-10, max_it
     stopped_by: Reason = "max_iter"
     while n_iter < max_iter:
         last = slopes.max() - 1.0 <= tol
-        trial, trial_value, trial_slopes = mixture.step(w, value, slopes)
+        trial, trial_value, trial_slopes = _step(mixture, w, value, slopes)
         n_iter += 1
         better = trial_slopes.max() < slopes.max()
         if (last or trial_value >= value) and not better:
@@ -101,60 +89,25 @@ def mixture_weights(likelihoods, row_weights=None, *, tol: float = 1e-10, max_it
     )
 
 
-class _Mixture:
-    """The rows: what the solver may ask of them at weights w."""
-
-    def __init__(self, likelihoods, s):
-        self.q, self.s = likelihoods, s
-        n, self.n_components = likelihoods.shape
-        rows = max(1, PART // self.n_components)
-        self.parts = [slice(start, start + rows) for start in range(0, n, rows)]
-        for part in self.parts:
-            empty = np.flatnonzero(~(self.q[part].max(axis=1) > 0.0))
-            if len(empty):
-                raise ValueError(f"Row {part.start + empty[0]} has likelihood zero under every component.")
-
-    def at(self, w) -> tuple[float, np.ndarray]:
-        """−F(w) and the slopes g."""
-        value, slopes = 0.0, np.zeros(self.n_components)
-        for part in self.parts:
-            q, s = self.q[part], self.s[part]
-            mixed = q @ w
-            with np.errstate(divide="ignore"):
-                value -= float(s @ np.log(mixed))
-            if not np.isfinite(value):
-                return np.inf, slopes
-            slopes += (s / mixed) @ q
-        return value, slopes
-
-    def curvature(self, w) -> np.ndarray:
-        """−∇²F(w) = Σ sᵢ qᵢ qᵢᵀ / (qᵢ · w)², (M, M)."""
-        total = np.zeros((self.n_components, self.n_components))
-        for part in self.parts:
-            q = self.q[part]
-            scaled = q * (np.sqrt(self.s[part]) / (q @ w))[:, None]
-            total += scaled.T @ scaled
-        return total
-
-    def step(self, w, value, slopes) -> tuple[np.ndarray, float, np.ndarray]:
-        """Better weights, −F and the slopes there."""
-        H = self.curvature(w)
-        proximal = PROXIMAL * np.trace(H) / len(H)
-        H[np.diag_indices_from(H)] += proximal
-        model = _non_negative(H, 2.0 * slopes - 1.0 + proximal * w)
-        direction = np.zeros_like(w) if model is None else model - w
-        promised = float((slopes - 1.0) @ direction)
-        t = 1.0
-        for _ in range(MAX_BACKTRACKS if promised > 0.0 else 0):
-            trial = _normalised(np.maximum(w + t * direction, 0.0))
-            trial_value, trial_slopes = self.at(trial)
-            # a decrease below the rounding of F is judged by the certificate
-            enough = value - trial_value >= SUFFICIENT_DECREASE * t * promised
-            if enough or (t == 1.0 and trial_slopes.max() < slopes.max() and np.isfinite(trial_value)):
-                return trial, trial_value, trial_slopes
-            t *= 0.5
-        trial = _normalised(w * slopes)
-        return trial, *self.at(trial)
+def _step(mixture, w, value, slopes) -> tuple[np.ndarray, float, np.ndarray]:
+    """Better weights, −F and the slopes there."""
+    H = mixture.curvature(w)
+    proximal = PROXIMAL * np.trace(H) / len(H)
+    H[np.diag_indices_from(H)] += proximal
+    model = _non_negative(H, 2.0 * slopes - 1.0 + proximal * w)
+    direction = np.zeros_like(w) if model is None else model - w
+    promised = float((slopes - 1.0) @ direction)
+    t = 1.0
+    for _ in range(MAX_BACKTRACKS if promised > 0.0 else 0):
+        trial = _normalised(np.maximum(w + t * direction, 0.0))
+        trial_value, trial_slopes = mixture.at(trial)
+        # a decrease below the rounding of F is judged by the certificate
+        enough = value - trial_value >= SUFFICIENT_DECREASE * t * promised
+        if enough or (t == 1.0 and trial_slopes.max() < slopes.max() and np.isfinite(trial_value)):
+            return trial, trial_value, trial_slopes
+        t *= 0.5
+    trial = _normalised(w * slopes)
+    return trial, *mixture.at(trial)
 
 
 def _normalised(w):
@@ -170,13 +123,13 @@ def _non_negative(H, b) -> np.ndarray | None:
         return None
 
 
-def mixture_errors(likelihoods, row_weights, w) -> np.ndarray:
+def mixture_errors(mixture, w) -> np.ndarray:
     """Standard errors of maximum-likelihood weights, times √n: from the observed information where w > 0.
 
     Parameters
     ----------
-    likelihoods : ndarray (n, M)
-    row_weights : ndarray (n,), > 0
+    mixture
+        As of :func:`mixture_weights`.
     w : ndarray (M,)
         Where the likelihood is largest.
 
@@ -189,8 +142,7 @@ def mixture_errors(likelihoods, row_weights, w) -> np.ndarray:
     """
     errors = np.full(len(w), np.nan)
     some = np.flatnonzero(w > 0.0)
-    mixture = _Mixture(np.ascontiguousarray(likelihoods[:, some]), row_weights / row_weights.sum())
-    H = mixture.curvature(w[some])
+    H = mixture.curvature(w)[np.ix_(some, some)]
     tangent = np.linalg.qr(np.column_stack([np.ones(len(some)), np.eye(len(some))[:, 1:]]))[0][:, 1:]
     information, directions = np.linalg.eigh(tangent.T @ H @ tangent)
     loadings = (tangent @ directions) ** 2

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from sksoft.solvers.logistic import bounded_logistic
+from sksoft.objective.logistic import LogisticLoss
+from sksoft.solvers import logistic
 
 FREE = -np.inf
 
@@ -16,6 +17,10 @@ def problem():
     X = np.column_stack([rng.normal(size=(40, 2)), np.ones(40)])
     targets = (rng.random(40) < expit(X @ [2.5, -2.5, 0.3])).astype(float)
     return X, targets, rng.integers(1, 4, size=40).astype(float)
+
+
+def bounded_logistic(X, targets, weights, lower, **options):
+    return logistic.bounded_logistic(LogisticLoss(X, targets, weights), lower, **options)
 
 
 def solve(problem, lower=(FREE, FREE, FREE), tol=1e-12, max_iter=100):

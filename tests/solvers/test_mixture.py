@@ -5,12 +5,17 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from sksoft.solvers.mixture import mixture_weights
+from sksoft.objective.mixture import Mixture
+from sksoft.solvers import mixture
 
 
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+def mixture_weights(q, s=None, **options):
+    return mixture.mixture_weights(Mixture(q, s), **options)
 
 
 def gaussians(rng, n, n_components):
