@@ -244,8 +244,8 @@ class _End:
 
 
 class _Loss:
-    """The log-loss at w = (a, b) for standardised log entropies x, with its derivatives: sums over rows where these live,
-    on the host."""
+    """The log-loss at w = (a, b) for standardised log entropies x, with its derivatives: sums over rows, computed where
+    these live."""
 
     def __init__(self, logits, codes, weights, x, lowest):
         self.logits, self.codes, self.weights, self.x, self.lowest = logits, codes, weights / weights.sum(), x, lowest

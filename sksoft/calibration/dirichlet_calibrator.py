@@ -2,7 +2,6 @@
 
 from numbers import Integral, Real
 
-import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sksoft._validation import Interval, StrOptions, fit_context
@@ -88,8 +87,7 @@ class DirichletCalibrator(ClassifierMixin, BaseEstimator):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from sksoft import DirichletCalibrator, TemperatureScaler
+    >>>     >>> from sksoft import DirichletCalibrator, TemperatureScaler
     >>> rng = np.random.default_rng(0)
     >>> scores = 3 * rng.normal(size=(2000, 3))
     >>> honest = 0.5 * scores @ np.array([[1, 0, 0], [0, 1, 0.5], [0, 0.5, 1]])  # the last two are mixed up

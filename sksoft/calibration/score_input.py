@@ -212,8 +212,8 @@ def _check_proba(proba: np.ndarray, name: str) -> None:
     if len(negative):
         row, column = map(int, negative[0])
         raise ValueError(
-            f"X of {name}(input='proba') must hold probabilities. Got {float(proba[row, column]):g} in row {row}, column"
-            f" {column}; scores need input='logits'."
+            f"X of {name}(input='proba') must hold probabilities. Got {float(proba[row, column]):g} in row {row},"
+            f" column {column}; scores need input='logits'."
         )
     totals = proba.sum(axis=1)
     wrong = np.flatnonzero(np.abs(totals - 1.0) > ROW_SUM_TOLERANCE)

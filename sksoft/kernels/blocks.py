@@ -87,11 +87,12 @@ def map_blocks(work: Callable[[Block], Result], blocks: list[Block]) -> list[Res
 
 def map_rows(work: Callable[[slice], Any], data, row_bytes: int) -> None:
     """``work(rows)`` for blocks of the rows of `data`, on threads; on a device for large ones, one after the other."""
+    blocks = row_blocks(len(data), row_bytes, like=data)
     if placement.on_device(data):
-        for rows in row_blocks(len(data), row_bytes, DEVICE_BYTES):
+        for rows in blocks:
             work(rows)
     else:
-        map_blocks(work, row_blocks(len(data), row_bytes))
+        map_blocks(work, blocks)
 
 
 def fold_blocks(work: Callable[[Block], Result], blocks: list[Block], add: Callable[[Result], object]) -> None:

@@ -1,4 +1,4 @@
-r"""The likelihood of known components under weights: what ``solvers.mixture`` asks of the rows, computed where they live.
+r"""The likelihood of known components under weights: what ``solvers.mixture`` asks of rows, computed where they live.
 
 F(w) = Σᵢ sᵢ log(qᵢ · w),    g_m = Σᵢ sᵢ q_im / (qᵢ · w),    −∇²F = Σᵢ sᵢ qᵢ qᵢᵀ / (qᵢ · w)²
 """
