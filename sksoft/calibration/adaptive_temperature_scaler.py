@@ -12,7 +12,7 @@ from sksoft._validation import Interval, StrOptions, fit_context
 from sksoft.calibration.row_temperatures import entropies, loss_by_row, softmax_at
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.calibration.score_output import most_likely
-from sksoft.calibration.temperature_scaler import TemperatureScaler
+from sksoft.calibration.temperature_scaler import TemperatureScaler, fit_to_rows
 from sksoft.kernels import placement, splitmix
 from sksoft.objective.logistic import sigmoid
 
@@ -138,8 +138,7 @@ class AdaptiveTemperatureScaler(ClassifierMixin, BaseEstimator):
             X, y, sample_weight, input=self.input, classes=self.classes, name="AdaptiveTemperatureScaler"
         )
         self.classes_, self.n_features_in_ = rows.classes, len(rows.classes)
-        constant = TemperatureScaler(classes=np.arange(self.n_features_in_))
-        constant.fit(rows.logits, rows.codes, rows.weights)
+        constant = fit_to_rows(TemperatureScaler(), rows)
         self._lowest = max(LOWEST * constant.temperature_, float(np.finfo(np.float64).tiny))
         h = _log_relative_entropy(rows.logits)
         centre = float(np.average(h, weights=rows.weights))

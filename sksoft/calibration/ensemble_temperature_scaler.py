@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sksoft._validation import Interval, StrOptions, fit_context
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.calibration.score_output import most_likely
-from sksoft.calibration.temperature_scaler import TemperatureScaler
+from sksoft.calibration.temperature_scaler import TemperatureScaler, fit_to_rows
 from sksoft.kernels import placement, rowwise
 from sksoft.kernels.blocks import map_rows
 from sksoft.objective.mixture import Mixture
@@ -120,8 +120,7 @@ class EnsembleTemperatureScaler(ClassifierMixin, BaseEstimator):
             X, y, sample_weight, input=self.input, classes=self.classes, name="EnsembleTemperatureScaler"
         )
         self.classes_, self.n_features_in_ = rows.classes, len(rows.classes)
-        scaler = TemperatureScaler(classes=np.arange(self.n_features_in_), max_iter=self.max_iter)
-        scaler.fit(rows.logits, rows.codes, rows.weights)
+        scaler = fit_to_rows(TemperatureScaler(max_iter=self.max_iter), rows)
         self.temperature_ = scaler.temperature_
         likelihoods = _true_class_proba(rows.logits, rows.codes, self.temperature_)
         # Components alike, as the first two at T = 1, leave the best weights open: any of them will do.

@@ -13,7 +13,7 @@ from sksoft._validation import Interval, StrOptions, check_is_fitted, fit_contex
 from sksoft.calibration.row_temperatures import softmax_at
 from sksoft.calibration.score_input import ScoredRows, new_logits, scored_rows
 from sksoft.calibration.score_output import most_likely
-from sksoft.calibration.temperature_scaler import TemperatureScaler
+from sksoft.calibration.temperature_scaler import TemperatureScaler, fit_to_rows
 from sksoft.kernels import placement
 from sksoft.kernels.blocks import serial_blas
 from sksoft.kernels.temperature import temperature_sums
@@ -182,9 +182,9 @@ class GroupTemperatureScaler(ClassifierMixin, BaseEstimator):
 
     def _find(self, rows: ScoredRows, grouped: "_Grouped", names: list):
         """All temperatures and what is known of them."""
-        pooled = TemperatureScaler(
-            classes=np.arange(self.n_features_in_), weight_type=self.weight_type, tol=self.tol, max_iter=self.max_iter
-        ).fit(rows.logits, rows.codes, rows.weights)
+        pooled = fit_to_rows(
+            TemperatureScaler(weight_type=self.weight_type, tol=self.tol, max_iter=self.max_iter), rows
+        )
         self.shrinkage_, self._held_out_losses = self._choose(grouped)
         betas = grouped.fit(grouped.weights, 1.0 / pooled.temperature_, self.shrinkage_)
         self.temperature_ = pooled.temperature_

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from sksoft._validation import Interval, StrOptions, fit_context
-from sksoft.calibration.score_input import new_logits, scored_rows
+from sksoft.calibration.score_input import ScoredRows, new_logits, scored_rows
 from sksoft.calibration.score_output import below_largest, decision_scores, most_likely
 from sksoft.kernels import placement, rowwise
 from sksoft.metrics.temperature import BestTemperature, best_temperature
@@ -126,11 +126,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
             If the best temperature is zero or infinite, or `max_iter` was not enough.
         """
         rows = scored_rows(X, y, sample_weight, input=self.input, classes=self.classes, name="TemperatureScaler")
-        self.classes_, self.n_features_in_ = rows.classes, len(rows.classes)
-        best = best_temperature(rows.logits, rows.codes, rows.weights, tol=self.tol, max_iter=self.max_iter)
-        self._unpack(best, rows.weights)
-        self._warn(best)
-        return self
+        return fit_to_rows(self, rows)
 
     def _unpack(self, best: BestTemperature, weights: np.ndarray):
         solution, unit = best.solution, best.unit
@@ -166,7 +162,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
             )
         else:
             return
-        warnings.warn(message, ConvergenceWarning, stacklevel=3)
+        warnings.warn(message, ConvergenceWarning, stacklevel=4)
 
     def decision_function(self, X):
         """Scores less the largest of their row, divided by the temperature.
@@ -209,3 +205,12 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
         labels : ndarray of shape (n,)
         """
         return most_likely(new_logits(self, X), self.classes_, X)
+
+
+def fit_to_rows(scaler: TemperatureScaler, rows: ScoredRows) -> TemperatureScaler:
+    """Fit to rows that are validated: also for calibrators that begin with a temperature."""
+    scaler.classes_, scaler.n_features_in_ = rows.classes, len(rows.classes)
+    best = best_temperature(rows.logits, rows.codes, rows.weights, tol=scaler.tol, max_iter=scaler.max_iter)
+    scaler._unpack(best, rows.weights)
+    scaler._warn(best)
+    return scaler
