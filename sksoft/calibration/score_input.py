@@ -15,10 +15,10 @@ from sksoft._validation import (
     check_is_fitted,
     check_sample_weight,
     device_numbers,
-    on_forced_device,
     require_host,
 )
 from sksoft.kernels import placement
+from sksoft.kernels.registry import placed
 from sksoft.metrics.labels import encode_labels, sorted_labels
 from sksoft.metrics.logits import log_proba
 from sksoft.metrics.predictions import ROW_SUM_TOLERANCE
@@ -165,6 +165,8 @@ def as_logits(X, input: str, name: str, *, device: bool = True):
     """
     if not device:
         require_host(name, X=X)
+    elif placement.on_device(X):
+        X = placed(X, name)  # on the host, where the device cannot compute
     X = _device_scores(X, name) if placement.on_device(X) else _host_scores(X, name, device)
     if X.ndim == 1 or X.shape[1] == 1:
         second = X.reshape(-1)
@@ -181,12 +183,11 @@ def _host_scores(X, name: str, device: bool):
     """Finite numbers, (n,) or (n, K), on the host, or moved from there where that is forced."""
     with np.errstate(over="ignore", invalid="ignore"):  # its sum of all entries, by which it looks for NaN
         X = check_array(X, dtype=[np.float64, np.float32], ensure_2d=False, estimator=name, input_name="X")
-    return on_forced_device(X, name) if device else X
+    return placed(X, name) if device else X
 
 
 def _device_scores(X, name: str):
     """Finite numbers, (n,) or (n, K), on the device."""
-    X = placement.to_device(X)
     if X.ndim not in (1, 2) or 0 in X.shape:
         raise ValueError(
             f"X of {name} must have shape (n_samples, n_classes), or (n_samples,) for two classes, and at least one"

@@ -162,7 +162,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
             )
         else:
             return
-        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        warnings.warn(message, ConvergenceWarning, stacklevel=6)
 
     def decision_function(self, X):
         """Scores less the largest of their row, divided by the temperature.

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from sksoft._validation import check_sample_weight, on_forced_device, require_host
+from sksoft._validation import check_sample_weight, require_host
 from sksoft.kernels import bins, placement
+from sksoft.kernels.registry import placed
 from sksoft.metrics.labels import encode_labels, sorted_labels, zero_one
 
 # A row of probabilities may miss 1 by this much: three printed digits, or single precision over many classes.
@@ -189,7 +190,7 @@ def check_probabilities(y_proba, *, device: bool = False) -> np.ndarray:
 
 def _as_probabilities(y_proba, device: bool):
     """Numbers (n,) or (n, K), float32 or float64, values unchecked, where they are computed on."""
-    proba = placement.to_device(y_proba) if placement.on_device(y_proba) else np.asarray(y_proba)
+    proba = placed(y_proba, "This metric") if placement.on_device(y_proba) else np.asarray(y_proba)
     if proba.dtype not in (np.float32, np.float64):
         if proba.dtype.kind not in "biufO":
             raise ValueError(f"y_proba must hold numbers. Got dtype {proba.dtype} instead.")
@@ -203,7 +204,7 @@ def _as_probabilities(y_proba, device: bool):
             "n_classes) "
             f"with at least two classes. Got shape {proba.shape} instead."
         )
-    return on_forced_device(proba, "This metric") if device and isinstance(proba, np.ndarray) else proba
+    return placed(proba, "This metric") if device and isinstance(proba, np.ndarray) else proba
 
 
 def _check_multiclass(y_true, proba, weights, labels) -> Predictions:

@@ -25,13 +25,9 @@ from sksoft import (
 )
 from sksoft.kernels import registry
 from sksoft.kernels._cuda._api import SIMULATED
-from sksoft.kernels.capability import Capability
+from sksoft.kernels.capability import Capability, CudaFallbackWarning
 from sksoft.kernels.placement import on_device
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::RuntimeWarning"),
-    pytest.mark.filterwarnings("ignore:.*as the test says:sksoft.CudaFallbackWarning"),
-]
 
 CALIBRATORS = [
     IdentityCalibrator(),
@@ -57,7 +53,7 @@ def device():
 @pytest.fixture
 def kernels_by_the_cpu(monkeypatch):
     """Only the kernels, and on copies, for what takes many of them: all else is computed on the device."""
-    monkeypatch.setattr(registry, "capability", lambda: Capability(False, "as the test says"))
+    monkeypatch.setattr(registry.Kernel, "_beside_data", registry.Kernel._by_cpu)
 
 
 @pytest.fixture
@@ -278,3 +274,15 @@ def test_a_frozen_classifier(device):
     expected = CalibratedSoftmaxClassifier(classifier, "vector").fit(X, y).predict_proba(X)
     found = CalibratedSoftmaxClassifier(classifier, "vector").fit(there, y).predict_proba(there)
     np.testing.assert_allclose(found.get(), expected, atol=1e-7)
+
+
+def test_where_the_device_cannot_compute_the_host_does(device, monkeypatch):
+    monkeypatch.setattr(registry, "capability", lambda: Capability(False, "as a test of calibrators says"))
+    X, y, _ = rows()
+    there = device.asarray(X)
+    with pytest.warns(CudaFallbackWarning, match="as a test of calibrators says"):
+        scaler = VectorScaler().fit(there, y)
+    proba = scaler.predict_proba(there)
+    assert on_device(proba)
+    np.testing.assert_array_equal(proba.get(), VectorScaler().fit(X, y).predict_proba(X))
+    np.testing.assert_array_equal(scaler.predict(there), scaler.predict(X))

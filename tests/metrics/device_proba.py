@@ -9,7 +9,6 @@ from sksoft.kernels._cuda._api import SIMULATED
 from sksoft.kernels.placement import on_device
 
 
-
 @pytest.fixture(autouse=True)
 def device():
     with installed() as cupy, config_context(n_threads=1):
