@@ -28,7 +28,6 @@ from sksoft.kernels._cuda._api import SIMULATED
 from sksoft.kernels.capability import Capability, CudaFallbackWarning
 from sksoft.kernels.placement import on_device
 
-
 CALIBRATORS = [
     IdentityCalibrator(),
     TemperatureScaler(),
