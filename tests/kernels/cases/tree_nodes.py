@@ -79,6 +79,8 @@ def fit_arguments(
 
 
 def fit_case(name, **how):
+    """By default of more rows than are simulated on a device, where a step takes seconds."""
+    how = {"n": 100, **how}
     label = "-".join([name, *(f"{key}={value}" for key, value in how.items())])
     return Case(label, lambda dtype: fit_arguments(name, **how), OUTPUTS, own_outputs=("proof",), **SOLVED)
 
@@ -110,7 +112,9 @@ CASES = {
         fit_case("star", n=0),
         fit_case("star", n=0, full=True),
         fit_case("pair", density=0.0),
-        fit_case("pair", n=4, p=1, density=1.0),
+        fit_case("pair", n=40, p=1, density=0.6),
+        fit_case("pair", n=9, p=9, density=0.4, C=0.1),
+        fit_case("star", n=30, p=2, warm=True, max_iter=0),
         fit_case("star", smoothing=0.2, C=30.0),
         fit_case("broad", smoothing=0.2, C=0.01),
         fit_case("mixed", warm=True),
