@@ -41,20 +41,26 @@ def walk_arguments(name, n_features, density, *, dense=False, n_rows=MANY, share
     return tree, (*x, n_features, tree.parent, tree.first_child, tree.first_score, *parameters)
 
 
-def walk_cases(arguments_and_options, tolerance=CLOSE):
-    """Over trees and rows: (name of the tree, features, density, dense X, rows)."""
-    shapes = [(name, 5, 0.5, False, FEW) for name in TREES]
-    shapes += [("mixed", 30, 0.1, False, FEW), ("mixed", 60, 0.6, False, MANY), ("mixed", 20, 1.0, True, MANY)]
-    shapes += [("chain", 4, 0.5, True, FEW), ("mixed", 5, 0.5, False, 0)]
+def shapes(few=FEW):
+    """Of trees and rows: (name of the tree, features, density, dense X, rows)."""
+    return [
+        *((name, 5, 0.5, False, few) for name in TREES),
+        *(("mixed", 30, 0.1, False, few), ("mixed", 60, 0.6, False, MANY), ("mixed", 20, 1.0, True, MANY)),
+        *(("chain", 4, 0.5, True, few), ("mixed", 5, 0.5, False, 0)),
+    ]
+
+
+def walk_cases(arguments_and_options, of=None):
+    """Over trees and rows, shapes as above."""
     return [
         Case(
             f"{name}-{n_rows}x{n_features}-{density}" + "-dense" * dense,
             lambda dtype, shape=(name, n_features, density), how={"dense": dense, "n_rows": n_rows}: (
                 arguments_and_options(*walk_arguments(*shape, **how))
             ),
-            **tolerance,
+            **CLOSE,
         )
-        for name, n_features, density, dense, n_rows in shapes
+        for name, n_features, density, dense, n_rows in of or shapes()
     ]
 
 

@@ -22,7 +22,7 @@ TREES = {
 }
 
 
-def step_case(name, *, n=40, p=7, full=False, smoothing=0.0, learning=True, scale=1.0, ridge=0.7, started=False):
+def step_case(name, *, n=100, p=7, full=False, smoothing=0.0, learning=True, scale=1.0, ridge=0.7, started=False):
     def build(dtype):
         rng = np.random.default_rng(20_261_121)
         tree = ClassTree.of(*TREES[name])
@@ -68,5 +68,9 @@ CASES = {
         step_case("mixed", scale=1e4, ridge=1e-3),
         step_case("star", scale=1e-6, full=True),
         step_case("star", n=0),
+        # few enough for the simulator
+        step_case("mixed", n=2, smoothing=0.2, started=True),
+        step_case("star", n=2, full=True),
+        step_case("only-child", n=2, learning=False),
     ]
 }
