@@ -120,6 +120,7 @@ class BinaryScaler(ClassifierMixin, BaseEstimator):
         ----------
         X : array-like of shape (n, 2) or (n,)
             Finite scores, or probabilities, as `input` says. One-dimensional scores z mean (0, z).
+            Those on a CUDA device are computed on there.
         y : array-like of shape (n,)
             Labels of any type, each one of the two classes.
         sample_weight : array-like of shape (n,), default=None

@@ -71,7 +71,8 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
 
     Scores are logits by construction: ``decision_function`` where the classifier has it, the raw scores of XGBoost,
     LightGBM and CatBoost, else the logarithm of ``predict_proba``, with probabilities below 2.2e-16 counted as that. A
-    two-class classifier gets the same temperature either way.
+    two-class classifier gets the same temperature either way. Scores that a classifier gives on a CUDA device stay
+    there; the calibrators of ``method='isotonic'`` and ``'venn_abers'`` do not take them.
 
     ``method='auto'`` compares calibrators by their cross-fitted log-loss on the held-out scores: temperature, Platt,
     beta and quadratic scaling for two classes; temperature, ensemble temperature and structured scaling (of a vector,

@@ -135,6 +135,7 @@ class MatrixScaler(ClassifierMixin, BaseEstimator):
         ----------
         X : array-like of shape (n, K), or (n,) for two classes
             Finite scores, or probabilities, as `input` says. One-dimensional scores z mean (0, z).
+            Those on a CUDA device are computed on there.
         y : array-like of shape (n,)
             Labels of any type, each one of the K classes.
         sample_weight : array-like of shape (n,), default=None

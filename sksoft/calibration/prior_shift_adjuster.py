@@ -115,7 +115,8 @@ class PriorShiftAdjuster(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, K), or (n,) for two classes
-            Finite scores of the target data, or probabilities, as `input` says.
+            Finite scores of the target data, or probabilities, as `input` says. Those on a CUDA device are computed on
+            there.
         y : ignored
             Labels of the target are what nobody has.
         sample_weight : array-like of shape (n,), default=None

@@ -46,6 +46,7 @@ def expected_calibration_error(
         True labels of any type.
     y_proba : array-like (n, K) or (n,)
         Class probabilities, rows summing to 1; or the probability of the positive class.
+        Those on a CUDA device are computed on there.
     n_bins : int >= 1, default=15
     strategy : {'uniform', 'quantile'}, default='uniform'
         Bins of equal width on [0, 1], or of equal weight (ties stay together, so there may be fewer). For as many as

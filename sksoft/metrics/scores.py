@@ -17,7 +17,8 @@ def negative_log_likelihood(y_true, y_proba, *, sample_weight=None, labels=None,
     y_true : array-like (n,)
         True labels of any type.
     y_proba : array-like (n, K) or (n,)
-        Class probabilities, or the probability of the positive class.
+        Class probabilities, or the probability of the positive class; computed on where they live, also on a CUDA
+        device.
     sample_weight : array-like (n,), optional
         Non-negative.
     labels : array-like (K,), optional
@@ -86,7 +87,8 @@ def predictive_entropy(y_proba, *, normalize=False) -> np.ndarray:
     Parameters
     ----------
     y_proba : array-like (n, K) or (n,)
-        Class probabilities, or the probability of the positive class.
+        Class probabilities, or the probability of the positive class; computed on where they live, also on a CUDA
+        device.
     normalize : bool, default=False
         Divide by its maximum ln K, so that values lie in [0, 1].
 
@@ -111,7 +113,8 @@ def prediction_margin(y_proba) -> np.ndarray:
     Parameters
     ----------
     y_proba : array-like (n, K) or (n,)
-        Class probabilities, or the probability of the positive class.
+        Class probabilities, or the probability of the positive class; computed on where they live, also on a CUDA
+        device.
 
     Returns
     -------
