@@ -83,6 +83,7 @@ def row_step_of(real):
 @compiled(
     f"real[:, ::1], real[:, ::1], real[:, ::1], real, {SIGHT}, int64, real[:, :, ::1], real[:, ::1], real[:, ::1]",
     tuple((score,) for score in SCORES),
+    most_threads=256,
 )
 def attend_parts(real, score):
     """Σ w v in `sums`, Σ w in `totals`, with weights exp(z − top) of the keys of each part; `tops`."""

@@ -144,6 +144,7 @@ def rows_of(real, score, what):
     f"real[:, ::1], real[:, ::1], real[:, ::1], real[:, ::1], real[::1], real[::1], real, {SIGHT}, int64, "
     "real[:, :, ::1], real[:, ::1]",
     tuple((score, what) for score in SCORES for what in (QUERY_SLOPES, KEY_SLOPES, VALUE_WEIGHTS)),
+    most_threads=256,
 )
 def slope_sums(real, score, what):
     """Sums of each part of the others in `sums`, and of the slopes of each key in `totals`."""

@@ -25,7 +25,9 @@ LONG = 8 * WARP if SIMULATED else 1024
 MOST_THREADS = 1024
 
 
-@compiled("real[:, :, ::1], real[:, ::1], real[:, ::1], int64[:, ::1], int64, int64, real[:, :, :, :, ::1]")
+@compiled(
+    "real[:, :, ::1], real[:, ::1], real[:, ::1], int64[:, ::1], int64, int64, real[:, :, :, :, ::1]", most_threads=256
+)
 def gram_sums(real):
     """Sums over a block's rows, as pairs: those of residual · u_j, then of curvature · u_j · u_k, of two tiles."""
     merge, add_product, product, kind = merge_of(real), add_product_of(real), product_of(real), numba_type(real)

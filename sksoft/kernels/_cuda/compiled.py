@@ -37,13 +37,16 @@ class Compiled:
         What `of` may be asked for besides.
     wide : callable(*variant) -> bool
         Whether it reads 16 bytes at a time.
+    most_threads : int
+        Of a block: what its registers leave room for.
     """
 
-    def __init__(self, build: Callable, signature: str, variants: tuple[tuple, ...], wide: Callable):
+    def __init__(self, build: Callable, signature: str, variants: tuple[tuple, ...], wide: Callable, most_threads: int):
         self.signature = tuple(_split(signature))
         self.of = cache(build)
         self.variants = variants
         self.wide = wide
+        self.most_threads = most_threads
 
     def launch(self, dtype, grid, arguments, *, variant: tuple = (), shared_bytes: int = 0) -> None:
         """Start the kernel.
@@ -62,6 +65,7 @@ class Compiled:
         """
         real = np.dtype(dtype).type
         blocks, threads = grid if isinstance(grid, tuple) else (grid.blocks, grid.threads)
+        assert threads <= self.most_threads
         cast = [_cast(argument, kind, real) for argument, kind in zip(arguments, self.signature, strict=True)]
         _api.launch(self.of(real, *variant), blocks, threads, cast, shared_bytes)
 
@@ -71,13 +75,13 @@ def _never(*variant) -> bool:
 
 
 def compiled(
-    signature: str, variants: tuple[tuple, ...] = ((),), wide: Callable = _never
+    signature: str, variants: tuple[tuple, ...] = ((),), wide: Callable = _never, most_threads: int = 512
 ) -> Callable[[Callable], Compiled]:
     """Declare the kernels that a function of the real type, and of a variant, builds; `wide` is of a variant."""
 
     def declare(build):
         name = f"{build.__module__.rpartition('.')[2]}.{build.__name__}"
-        COMPILED[name] = Compiled(build, signature, variants, wide)
+        COMPILED[name] = Compiled(build, signature, variants, wide, most_threads)
         return COMPILED[name]
 
     return declare

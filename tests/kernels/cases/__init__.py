@@ -23,6 +23,9 @@ class Case:
         Output keyword -> position of the argument that may be the same array.
     rtol, atol : dict of dtype name to float
         Against the reference on the same input.
+    device_atol : dict of dtype name to float, optional
+        In the place of `atol` on a device, whose float32 kernels compute in float32: differences of numbers that are
+        nearly equal are known to the rounding of these.
     own_outputs : tuple of str
         Outputs whose values are each implementation's own, say a number of iterations: compared with other calls of the
         same one only.
@@ -35,6 +38,7 @@ class Case:
     rtol: dict[str, float] = field(default_factory=lambda: {"float64": 1e-13, "float32": 2e-6})
     atol: dict[str, float] = field(default_factory=lambda: {"float64": 1e-300, "float32": 1e-37})
     own_outputs: tuple[str, ...] = ()
+    device_atol: dict[str, float] | None = None
 
     def __repr__(self):
         return self.name
