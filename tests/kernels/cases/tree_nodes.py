@@ -113,7 +113,7 @@ CASES = {
         fit_case("star", n=0, full=True),
         fit_case("pair", density=0.0),
         fit_case("pair", n=40, p=1, density=0.6),
-        fit_case("pair", n=9, p=9, density=0.4, C=0.1),
+        fit_case("pair", n=12, p=12, density=0.4, C=0.1),
         fit_case("star", n=30, p=2, warm=True, max_iter=0),
         fit_case("star", smoothing=0.2, C=30.0),
         fit_case("broad", smoothing=0.2, C=0.01),
