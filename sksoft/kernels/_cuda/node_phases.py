@@ -222,7 +222,7 @@ def begin(real):
     return begin
 
 
-@compiled(ROWS)
+@compiled(ROWS, most_threads=256)
 def assess(real):
     """F where it is not known; whether to end, or how exact a step is wanted."""
     located, value_at, check = located_of(real), value_of(real), check_of(real)
@@ -276,7 +276,7 @@ def assess(real):
     return assess
 
 
-@compiled(ROWS, ((False,), (True,)))
+@compiled(ROWS, ((False,), (True,)), most_threads=256)
 def find_step(real, exact):
     """A step by conjugate gradients; or with the whole Hessian, where that is small and positive definite."""
     located = located_of(real)
@@ -322,7 +322,7 @@ def find_step(real, exact):
     return find_step
 
 
-@compiled(ROWS)
+@compiled(ROWS, most_threads=256)
 def take_step(real):
     """Halve the step until F falls enough."""
     located, search = located_of(real), search_of(real)
