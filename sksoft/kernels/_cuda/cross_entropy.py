@@ -175,9 +175,11 @@ def walked(real, quads):
                     lowered = exp(top - high)
                     top, others, excess = high, others * lowered, excess * lowered
                 if top != lowest:
+                    shares = zero
                     for i in range(size):
                         if k + i != code:
-                            others, excess = compensated(others, excess, exp(cells[i] - top))
+                            shares += exp(cells[i] - top)
+                    others, excess = compensated(others, excess, shares)
             whole = row_max(larger(true, top), width)
             others = row_sum(corrected(others, excess) * exp(top - whole), width)
             shifted_true = true - whole

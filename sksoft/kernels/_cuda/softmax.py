@@ -133,9 +133,10 @@ def walked(real, quads):
                     lowered = exp(exponent(own_top, high, half, unit, inverse))
                     own_top, total, excess = high, total * lowered, excess * lowered
                 if own_top != lowest:  # else nothing is available so far
+                    shares = zero
                     for i in range(size):
-                        share = exp(exponent(cells[i], own_top, half, unit, inverse))
-                        total, excess = compensated(total, excess, share)
+                        shares += exp(exponent(cells[i], own_top, half, unit, inverse))
+                    total, excess = compensated(total, excess, shares)
             top = row_max(own_top, width)
             lowered = exp(exponent(own_top, top, half, unit, inverse))
             total = row_sum(corrected(total, excess) * lowered, width)
