@@ -7,6 +7,7 @@ a kernel launched: kernels compile to PTX without them.
 
 from functools import cache
 from importlib import import_module
+from threading import Lock
 
 import numpy as np
 from numba import config, cuda, types
@@ -77,6 +78,19 @@ def max_blocks() -> int:
     return 32 * cuda.get_current_device().MULTIPROCESSOR_COUNT
 
 
+_configuring = Lock()
+
+
+def configured(kernel, blocks: int, threads: int, stream, shared_bytes: int):
+    """A launch of a kernel, without numba's warning of grids below 128 blocks: small data make no other."""
+    with _configuring:
+        warns, config.CUDA_LOW_OCCUPANCY_WARNINGS = config.CUDA_LOW_OCCUPANCY_WARNINGS, 0
+        try:
+            return kernel[blocks, threads, stream, shared_bytes]
+        finally:
+            config.CUDA_LOW_OCCUPANCY_WARNINGS = warns
+
+
 def launch(kernel, blocks: int, threads: int, arguments, shared_bytes: int = 0) -> None:
     """Start a kernel on CuPy's current stream; it runs while this thread goes on."""
     if blocks == 0:
@@ -87,7 +101,7 @@ def launch(kernel, blocks: int, threads: int, arguments, shared_bytes: int = 0) 
     arguments = [cuda.as_cuda_array(a, sync=False) if is_device_array(a) else a for a in arguments]
     pointer = xp.cuda.get_current_stream().ptr
     stream = cuda.external_stream(pointer) if pointer else cuda.default_stream()
-    kernel[blocks, threads, stream, shared_bytes](*arguments)
+    configured(kernel, blocks, threads, stream, shared_bytes)(*arguments)
 
 
 if SIMULATED:
