@@ -13,7 +13,7 @@ References
 
 import numpy as np
 
-from sksoft.kernels._cuda._api import cuda, device, jit, xp
+from sksoft.kernels._cuda._api import cuda, device, jit, times, xp
 from sksoft.kernels._cuda.compiled import compiled
 from sksoft.kernels._cuda.elementary import exp, fma, log, sqrt
 from sksoft.kernels._cuda.layout import contiguous, delivered, result
@@ -70,7 +70,7 @@ def quotient_of(real):
 @device
 def add_product(high, low, a, b):
     """``high + low + a b``, of which `low` has what rounding takes from `high`."""
-    ab = a * b
+    ab = times(a, b)  # fused with the sum that it goes to, it would be there with its rest
     high, lost = two_sum(high, ab)
     return high, low + (lost + fma(a, b, -ab))
 

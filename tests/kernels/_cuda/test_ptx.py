@@ -104,3 +104,20 @@ def test_the_checks_can_fail():
     one = (numba.float32[::1],)
     assert DOUBLE_ARITHMETIC.search(cuda.compile_ptx(careless, one, cc=(9, 0))[0])
     assert resources(cuda.compile_ptx(spilling, one, cc=(9, 0))[0])[1] > 0
+
+
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+def test_products_whose_rests_are_kept_cannot_be_fused_with_the_sums_they_go_to(real):
+    """ptxas may make one instruction of ``mul`` and ``add``, without what rounding takes; never of ``mul.rn``."""
+    products = importlib.import_module("sksoft.kernels._cuda.products")
+    product_of = importlib.import_module("sksoft.kernels._cuda.compensated").product_of(np.float32)
+
+    def summed(x):
+        x[0], x[1] = products.add_product(x[0], x[1], x[2], x[3])
+
+    def multiplied(x):
+        x[0], x[1] = product_of(x[2], x[3])
+
+    for kernel in (summed, multiplied) if real is np.float32 else (summed,):
+        ptx = cuda.compile_ptx(kernel, (getattr(numba, real.__name__)[::1],), cc=(9, 0))[0]
+        assert re.findall(r"\bmul\S*\.f\d\d", ptx) == [f"mul.rn.f{8 * real().itemsize}"]
