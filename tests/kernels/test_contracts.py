@@ -8,6 +8,7 @@ and, by itself and for inputs of few elements, where ``NUMBA_ENABLE_CUDASIM=1`` 
 import importlib
 import os
 import pkgutil
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ for module in MODULES:
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 # The simulator starts an OS thread for each of a kernel's: elements of a case, and of one that is run several times.
-SIMULATED_SIZE, SIMULATED_OFTEN = 700, 120
+SIMULATED_SIZE, SIMULATED_OFTEN, SIMULATED_IN_BOTH = 700, 120, 4
 
 # These have machine code of their own for rows that are neighbours in memory, which rounds in another order.
 ROUNDS_BY_LAYOUT = {"cross_entropy_rows", "softmax_jvp_rows"}
@@ -56,10 +57,24 @@ def backends_of(name):
     return found + (["cuda"] if capability().usable else [])
 
 
+@cache
 def size_of(case):
     """Elements of all arrays that a call gets."""
     args, kwargs = case.build("float64")
     return sum(value.size for value in [*args, *kwargs.values()] if isinstance(value, np.ndarray))
+
+
+def inputs_of(name):
+    """Cases and dtypes: all in both; in the simulator the small ones, of many of them each in one in turn."""
+    both = ("float64", "float32")
+    if not SIMULATED:
+        return [(case, dtype) for case in cases_of(name) for dtype in both]
+    small = [case for case in cases_of(name) if size_of(case) <= SIMULATED_SIZE]
+    return [
+        (case, dtype)
+        for number, case in enumerate(small)
+        for dtype in (both if number < SIMULATED_IN_BOTH else both[number % 2 :][:1])
+    ]
 
 
 GRID = [
@@ -72,10 +87,8 @@ GRID = [
         marks=[pytest.mark.gpu] if backend == "cuda" and not SIMULATED else [],
     )
     for name in sorted(REGISTRY)
-    for case in cases_of(name)
-    if not SIMULATED or size_of(case) <= SIMULATED_SIZE
     for backend in backends_of(name)
-    for dtype in ("float64", "float32")
+    for case, dtype in inputs_of(name)
 ]
 # What is run several times: in the simulator the first case of each kernel that is small enough.
 SMALL = {

@@ -31,7 +31,7 @@ VARIANTS = [
     for variant in kernel.variants
     for real in (np.float32, np.float64)
 ]
-# Registers of a multiprocessor, which a block needs for all its threads, and of which a warp takes 8 times 32 at a time.
+# Registers of a multiprocessor, which are to do for all threads of a block; a thread's are given out by eights.
 REGISTERS, GRANULE = 65536, 8
 
 
