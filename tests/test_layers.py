@@ -26,8 +26,9 @@ ALLOWED = {
     "solvers": set(),
     "_validation": {"kernels"},
     "_config": set(),
+    "_warnings": set(),
 }
-FOUNDATIONS = {"_config", "_validation"}
+FOUNDATIONS = {"_config", "_validation", "_warnings"}
 
 
 def layer_of(path):

@@ -8,12 +8,12 @@ All bandwidths stay within a factor of 1e4 of the features' standard deviation: 
 that the feature does not matter, and a feature that is the same in all rows has bandwidth inf.
 """
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from sksoft._warnings import warn
 from sksoft.attention.bandwidth_search import REACH, Search
 from sksoft.attention.distinct_rows import distinct_rows
 from sksoft.attention.feature_maps import Linear
@@ -223,12 +223,11 @@ def choose_bandwidth(
     search = Search(rows, kernel, loss, degree, prior, max_iter, tol, random_state, like)
     objective, theta, value = search.run(metric, heads, rank, starts)
     if not search.converged:
-        warnings.warn(
+        warn(
             f"The search for bandwidths stopped after {search.n_iter} iterations with a gradient of "
             f"{search.gradient_norm:.2e}, above {search.gradient_goal:.2e}. Increase max_iter; near the edge"
             " of a compact kernel the loss may bend so sharply that no more steps help.",
             ConvergenceWarning,
-            stacklevel=2,
         )
     maps, feature_map = objective.maps(theta), objective.feature_map
     linear = isinstance(feature_map, Linear)

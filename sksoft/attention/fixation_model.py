@@ -1,6 +1,5 @@
 """Which of several objects is looked at, given a task: a softmax with a bilinear score."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -11,6 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 
 from sksoft._validation import Interval, check_is_fitted, check_sample_weight, fit_context, require_host, validate_data
+from sksoft._warnings import warn
 from sksoft.attention.fixation_objective import FixationObjective, Trials
 from sksoft.kernels.blocks import serial_blas
 from sksoft.kernels.segments import segment_softmax
@@ -160,12 +160,11 @@ class SoftmaxFixationModel(ClassifierMixin, BaseEstimator):
         self.objective_, self.gap_ = solution.value, solution.certificate.gap
         self.converged_, self.n_iter_ = solution.converged, solution.n_iter
         if not self.converged_:
-            warnings.warn(
+            warn(
                 f"SoftmaxFixationModel stopped after {self.n_iter_} Newton steps with a gap of"
                 f" {self.gap_ / self.objective_:.3g} of the objective, above tol={self.tol:g}. Raise"
                 f" max_iter={self.max_iter}, scale the features, or lower C={self.C:g}.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         return self
 

@@ -1,6 +1,5 @@
 """Semi-supervised classification of the nodes of a graph, whose attention is learnt."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -10,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from sksoft._validation import Interval, check_is_fitted, fit_context, validate_data
+from sksoft._warnings import warn
 from sksoft.attention.graph import Graph, read_graph
 from sksoft.attention.graph_fit import solve
 from sksoft.attention.graph_objective import Coefficients, GraphObjective, Spreading, node_scores
@@ -229,12 +229,11 @@ class GraphAttentionClassifier(ClassifierMixin, BaseEstimator):
         heads = [] if graph is None else node_scores(X, graph, coefficients, self._spreading())[1]
         self._edge_attention = [head.attention for head in heads]
         if not self.converged_:
-            warnings.warn(
+            warn(
                 f"GraphAttentionClassifier stopped after {self.n_iter_} iterations at a stationarity of"
                 f" {self.stationarity_:.3g}, above tol={self.tol:g}. Raise max_iter={self.max_iter}, scale the"
                 f" features, or lower C={self.C:g}.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         return self
 

@@ -1,6 +1,5 @@
 """Adaptive temperature scaling: a temperature for every row, from how undecided the row is."""
 
-import warnings
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -9,6 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from sksoft._validation import Interval, StrOptions, fit_context
+from sksoft._warnings import warn
 from sksoft.calibration.row_temperatures import entropies, loss_by_row, softmax_at
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.calibration.score_output import most_likely
@@ -153,11 +153,10 @@ class AdaptiveTemperatureScaler(ClassifierMixin, BaseEstimator):
         in_h = np.array([end.gradient[0] * unit + end.gradient[1] * centre, end.gradient[1]])
         self.gradient_norm_, self.certificate_ = float(np.abs(in_h).max()), "stationarity"
         if not self.converged_:
-            warnings.warn(
+            warn(
                 f"AdaptiveTemperatureScaler did not reach tol={self.tol:g} in max_iter={self.max_iter} iterations: the"
                 f" gradient is still {self.gradient_norm_:.3g}.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         return self
 

@@ -12,12 +12,12 @@ Two classes are one row, the difference of both, under the ridge that the best s
 strengths e and d for the entries of one column, e d / (e + d).
 """
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from sksoft._warnings import warn
 from sksoft.calibration.score_input import ScoredRows
 from sksoft.kernels import placement, rowwise
 from sksoft.kernels.blocks import serial_blas
@@ -82,12 +82,11 @@ def keep_map(calibrator, found: AffineMap, solution: Solution, beta: float = 1.0
     calibrator.gradient_norm_ = solution.gradient_norm
     calibrator.n_iter_, calibrator.converged_ = solution.n_iter, solution.converged
     if not solution.converged:
-        warnings.warn(
+        warn(
             f"{type(calibrator).__name__} stopped after {solution.n_iter} iterations (max_iter={calibrator.max_iter})"
             f" with {solution.certificate.bound:.3g} left of the objective {solution.value:.6g}; tol={calibrator.tol:g}"
             " of it was asked for.",
             ConvergenceWarning,
-            stacklevel=5,
         )
 
 

@@ -1,6 +1,5 @@
 """Logistic maps of the log-odds of two classes: Platt's, beta and quadratic."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -8,6 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from sksoft._validation import Interval, StrOptions, fit_context
+from sksoft._warnings import warn
 from sksoft.calibration.one_vs_rest import log_odds_of_second
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.kernels import placement
@@ -182,7 +182,7 @@ class BinaryScaler(ClassifierMixin, BaseEstimator):
             )
         else:
             return
-        warnings.warn(f"BinaryScaler stopped at coef_={self.coef_}: {message}.", ConvergenceWarning, stacklevel=3)
+        warn(f"BinaryScaler stopped at coef_={self.coef_}: {message}.", ConvergenceWarning)
 
     def decision_function(self, X):
         """Calibrated log-odds of ``classes_[1]``.

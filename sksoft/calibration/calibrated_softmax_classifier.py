@@ -1,6 +1,5 @@
 """A classifier with a calibrator behind it."""
 
-import warnings
 from dataclasses import dataclass
 from inspect import signature
 from numbers import Integral
@@ -25,6 +24,7 @@ from sksoft._validation import (
     fit_context,
     take_rows,
 )
+from sksoft._warnings import warn
 from sksoft.calibration.adaptive_temperature_scaler import AdaptiveTemperatureScaler
 from sksoft.calibration.binary_scaler import BinaryScaler
 from sksoft.calibration.dirichlet_calibrator import DirichletCalibrator
@@ -286,11 +286,10 @@ class CalibratedSoftmaxClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
             if "sample_weight" in accepted:
                 fit_params["sample_weight"] = sample_weight
             else:
-                warnings.warn(
+                warn(
                     f"{type(self.estimator).__name__}.fit takes no sample_weight: the weights are used for the"
                     " calibration alone.",
                     UserWarning,
-                    stacklevel=3,
                 )
         return Bunch(estimator=Bunch(fit=fit_params), splitter=Bunch(split={}), calibrator=Bunch(fit=for_calibrator))
 

@@ -1,6 +1,5 @@
 """Ensemble temperature scaling: a mixture of sharpened, original and uniform probabilities."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -8,6 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from sksoft._validation import Interval, StrOptions, fit_context
+from sksoft._warnings import warn
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.calibration.score_output import most_likely
 from sksoft.calibration.temperature_scaler import TemperatureScaler, fit_to_rows
@@ -130,11 +130,10 @@ class EnsembleTemperatureScaler(ClassifierMixin, BaseEstimator):
         self.n_iter_ = scaler.n_iter_ + solution.n_iter
         self.converged_ = scaler.converged_ and solution.converged
         if not solution.converged:
-            warnings.warn(
+            warn(
                 f"EnsembleTemperatureScaler did not reach tol={self.tol:g} in max_iter={self.max_iter} iterations:"
                 f" the log-loss may be {self.gap_:.3g} nats above the best.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         return self
 

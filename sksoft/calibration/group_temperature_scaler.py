@@ -1,6 +1,5 @@
 """A temperature for every group, drawn towards that of all where a group has few rows."""
 
-import warnings
 from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Integral, Real
@@ -10,6 +9,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sksoft._validation import Interval, StrOptions, check_is_fitted, fit_context
+from sksoft._warnings import warn
 from sksoft.calibration.row_temperatures import softmax_at
 from sksoft.calibration.score_input import ScoredRows, new_logits, scored_rows
 from sksoft.calibration.score_output import most_likely
@@ -292,9 +292,7 @@ class GroupTemperatureScaler(ClassifierMixin, BaseEstimator):
         by_name = dict(zip(self._names, self._temperatures))
         unseen = [name for name in names if name not in by_name]
         if unseen:
-            warnings.warn(
-                f"Groups not seen in fit have the pooled temperature: {unseen[:10]}.", UserWarning, stacklevel=2
-            )
+            warn(f"Groups not seen in fit have the pooled temperature: {unseen[:10]}.", UserWarning)
         temperatures = np.array([by_name.get(name, self.temperature_) for name in names])
         return placement.beside(softmax_at(logits, placement.where(logits, temperatures[groups])), X)
 

@@ -1,6 +1,5 @@
 """Probabilities for a population whose class proportions are not those the classifier was trained on."""
 
-import warnings
 from collections.abc import Mapping
 from numbers import Integral, Real
 
@@ -10,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from sksoft._validation import Interval, StrOptions, check_sample_weight, fit_context
+from sksoft._warnings import warn
 from sksoft.calibration.score_input import as_logits, distinct_labels, new_logits
 from sksoft.calibration.score_output import most_likely
 from sksoft.kernels import placement, rowwise
@@ -159,11 +159,10 @@ class PriorShiftAdjuster(BaseEstimator):
         n = weights.sum() if self.weight_type == "frequency" else relative.sum() ** 2 / (relative @ relative)
         self.target_prior_stderr_ = mixture_errors(mixture, solution.w) / np.sqrt(float(n))
         if not self.converged_:
-            warnings.warn(
+            warn(
                 f"PriorShiftAdjuster did not reach tol={self.tol:g} in max_iter={self.max_iter} iterations: the mean"
                 f" log-likelihood may be {self.gap_:.3g} nats below its maximum.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         return self
 

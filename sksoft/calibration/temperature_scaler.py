@@ -1,6 +1,5 @@
 """Temperature scaling: one number that makes confidence honest and leaves every decision as it was."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -8,6 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from sksoft._validation import Interval, StrOptions, fit_context
+from sksoft._warnings import warn
 from sksoft.calibration.score_input import ScoredRows, new_logits, scored_rows
 from sksoft.calibration.score_output import below_largest, decision_scores, most_likely
 from sksoft.kernels import placement, rowwise
@@ -163,7 +163,7 @@ class TemperatureScaler(ClassifierMixin, BaseEstimator):
             )
         else:
             return
-        warnings.warn(message, ConvergenceWarning, stacklevel=6)
+        warn(message, ConvergenceWarning)
 
     def decision_function(self, X):
         """Scores less the largest of their row, divided by the temperature.

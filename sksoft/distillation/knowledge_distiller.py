@@ -1,6 +1,5 @@
 """A student that learns the distributions of a teacher, and labels alone where these teach it more."""
 
-import warnings
 from inspect import signature
 from numbers import Integral, Real
 
@@ -23,6 +22,7 @@ from sksoft._validation import (
     fit_context,
     take_rows,
 )
+from sksoft._warnings import warn
 from sksoft.distillation import teacher_scores as scoring
 from sksoft.distillation.adapters import ADAPTERS, Taught, Teaching, adapter_name, log_probabilities
 from sksoft.distillation.choice import candidates, choose
@@ -308,12 +308,11 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         best = best_temperature(scores.labelled, rows.codes, rows.weights)
         if not best.at_bound:
             return best.temperature
-        warnings.warn(
+        warn(
             "calibrate_teacher=True finds no temperature: the least log-loss of the teacher is at"
             f" {'zero, for its scores separate the classes' if best.limit == np.inf else 'infinity'}. They stay as"
             " they are.",
             TeacherWarning,
-            stacklevel=5,
         )
         return 1.0
 
@@ -321,12 +320,11 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         own = np.log(np.maximum(rows.softened(1.0), np.finfo(np.float64).eps))[np.arange(len(rows.codes)), rows.codes]
         self.teacher_loss_ = float(-(own @ rows.weights) / rows.weights.sum())
         if not self.teacher_loss_ < self.student_loss_:
-            warnings.warn(
+            warn(
                 f"The teacher's log-loss on rows it has not seen, {self.teacher_loss_:.4g}, is not lower than that of"
                 f" the student with labels alone, {self.student_loss_:.4g} nats: there may be nothing to learn from it."
                 f" {'' if self.calibrate_teacher else 'Try calibrate_teacher=True. '}alpha_ is {self.alpha_:g}.",
                 TeacherWarning,
-                stacklevel=5,
             )
 
     def _describe(self, rows: TransferRows) -> None:
@@ -353,11 +351,10 @@ class KnowledgeDistiller(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if sample_weight is not None and fitted:
             name = _weight_parameter(self.teacher)
             if name is None:
-                warnings.warn(
+                warn(
                     f"{type(self.teacher).__name__}.fit takes no sample_weight: the weights are used for the student"
                     " alone.",
                     UserWarning,
-                    stacklevel=5,
                 )
             else:
                 params[name] = sample_weight

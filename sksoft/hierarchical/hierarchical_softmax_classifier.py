@@ -1,6 +1,5 @@
 """A softmax over a tree of classes: time that grows with the depth of the tree, not with the number of classes."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -11,6 +10,7 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.metaestimators import available_if
 
 from sksoft._validation import Interval, StrOptions, check_is_fitted, fit_context, validate_data
+from sksoft._warnings import warn
 from sksoft.hierarchical import leaf_probabilities, paths, search
 from sksoft.hierarchical.class_tree import ClassTree
 from sksoft.hierarchical.label_input import LabelledRows, read_rows
@@ -528,12 +528,11 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         self.converged_, self.n_iter_ = fit.n_unfinished == 0, fit.n_iter
         self.__dict__.pop("stream_", None)
         if not self.converged_:
-            warnings.warn(
+            warn(
                 f"{fit.n_unfinished} nodes stopped with a gap of up to {fit.worst:.3g} of their objective, above"
                 f" tol={self.tol:g}, after at most {fit.n_iter} steps of max_iter={self.max_iter}. Increase max_iter,"
                 " scale the data or lower C.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
 
     def _announced(self, classes, is_first: bool):

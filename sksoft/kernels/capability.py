@@ -8,13 +8,14 @@ import ctypes
 import os
 import re
 import sys
-import warnings
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
+
+from sksoft._warnings import warn
 
 EXTRAS = "pip install 'sksoft[cuda12]' or 'sksoft[cuda13]'"
 # numba-cuda 0.30 compiles with names that NumPy 2.5 no longer has.
@@ -111,9 +112,7 @@ def warn_once(reason: str) -> None:
     """Say once why the CPU computes on data of a device."""
     if reason not in _warned:
         _warned.add(reason)
-        warnings.warn(
-            f"The data are on a CUDA device, and the CPU computes: {reason}", CudaFallbackWarning, stacklevel=3
-        )
+        warn(f"The data are on a CUDA device, and the CPU computes: {reason}", CudaFallbackWarning)
 
 
 def out_of_memory(error: BaseException) -> bool:

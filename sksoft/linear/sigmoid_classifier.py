@@ -1,6 +1,5 @@
 """Independent sigmoids on shared features: multi-label logistic regression, each label fitted to a proved gap."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -18,6 +17,7 @@ from sksoft._validation import (
     fit_context,
     validate_data,
 )
+from sksoft._warnings import warn
 from sksoft.kernels.blocks import row_blocks
 from sksoft.linear.indicators import Indicators, read_indicators
 from sksoft.linear.sigmoid_problem import SigmoidProblem, SigmoidSolution
@@ -255,21 +255,19 @@ class SigmoidClassifier(ClassifierMixin, BaseEstimator):
         if solution.constant.any():
             labels = self.classes_[solution.constant]
             named = ", ".join(map(str, labels[:10])) + (", …" if len(labels) > 10 else "")
-            warnings.warn(
+            warn(
                 f"SigmoidClassifier: {len(labels)} of {len(solution.constant)} labels are the same in all rows of y"
                 f" ({named}): they get no coefficients, and intercepts of shares near 0 or 1.",
                 UserWarning,
-                stacklevel=4,
             )
         if not self.converged_:
             missed = ~solution.converged
             worst = np.max(self.gap_[missed] / self.objective_[missed])
-            warnings.warn(
+            warn(
                 f"SigmoidClassifier: {missed.sum()} of {len(missed)} labels stopped after up to"
                 f" {self.n_iter_[missed].max()} iterations with a gap of up to {worst:.3g} of the objective, above"
                 f" tol={self.tol:g}. Raise max_iter={self.max_iter}, scale the features, or lower C={self.C:g}.",
                 ConvergenceWarning,
-                stacklevel=3,
             )
 
     @fit_context(prefer_skip_nested_validation=True)

@@ -1,6 +1,5 @@
 """Multinomial logistic regression, fitted to a proved gap."""
 
-import warnings
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,6 +12,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metaestimators import available_if
 
 from sksoft._validation import Interval, StrOptions, check_is_fitted, fit_context, validate_data
+from sksoft._warnings import warn
 from sksoft.kernels import placement, rowwise
 from sksoft.kernels.blocks import serial_blas
 from sksoft.linear import online
@@ -598,7 +598,7 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 f" Raise max_iter={self.max_iter}, scale the features, or {remedy}."
             )
         if message:
-            warnings.warn(message, ConvergenceWarning, stacklevel=5)
+            warn(message, ConvergenceWarning)
 
     def decision_function(self, X, offset=None):
         """Scores z = W x + b + offset, not yet divided by the temperature.

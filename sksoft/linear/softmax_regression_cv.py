@@ -1,6 +1,5 @@
 """Multinomial logistic regression whose penalty is chosen by cross-validation."""
 
-import warnings
 from inspect import signature
 from numbers import Integral
 
@@ -23,6 +22,7 @@ from sksoft._validation import (
     take_rows,
     validate_data,
 )
+from sksoft._warnings import warn
 from sksoft.linear.path import check_Cs, fits_along
 from sksoft.linear.softmax_regression import SoftmaxRegression
 from sksoft.metrics.folds import CV_CONSTRAINTS, splits
@@ -307,10 +307,9 @@ class SoftmaxRegressionCV(ClassifierMixin, BaseEstimator):
         if sample_weight is None:
             return scorer, {}, params
         if "sample_weight" not in signature(scorer).parameters:
-            warnings.warn(
+            warn(
                 f"scoring={self.scoring!r} takes no sample_weight: the scores are not weighted.",
                 UserWarning,
-                stacklevel=5,
             )
             return scorer, {}, params
         return scorer, {"sample_weight": sample_weight}, params

@@ -24,6 +24,7 @@ from scipy.special import entr
 from scipy.stats import chi2
 from sklearn.exceptions import ConvergenceWarning
 
+from sksoft._warnings import warn
 from sksoft.kernels import rowwise
 from sksoft.kernels.blocks import row_blocks, serial_blas
 from sksoft.metrics.calibration import check_choices
@@ -352,4 +353,4 @@ def _warn(fit: _Fit, separated: bool, absent: list) -> None:
         )
     else:
         return
-    warnings.warn(f"Calibration slope and intercept: {message}.", ConvergenceWarning, stacklevel=4)
+    warn(f"Calibration slope and intercept: {message}.", ConvergenceWarning)
