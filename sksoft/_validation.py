@@ -7,17 +7,19 @@ behaviour and wording. If a release moves them, this is the one file to mend.
 from functools import wraps
 
 import numpy as np
+from sklearn.base import ClassifierMixin as _ClassifierMixin
 from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, InvalidParameterError, StrOptions
-from sklearn.utils.validation import _check_method_params as check_method_params
 from sklearn.utils.validation import (
+    _check_feature_names,
     _check_n_features,
     _check_sample_weight,
     _check_y,
     check_consistent_length,
     check_is_fitted,
 )
+from sklearn.utils.validation import _check_method_params as check_method_params
 from sklearn.utils.validation import validate_data as _validate_host_data
 
 from sksoft._config import get_config
@@ -26,6 +28,7 @@ from sksoft.kernels.capability import out_of_memory, warn_once
 from sksoft.kernels.registry import placed
 
 __all__ = [
+    "ClassifierMixin",
     "HasMethods",
     "Interval",
     "InvalidParameterError",
@@ -39,6 +42,28 @@ __all__ = [
     "take_rows",
     "validate_data",
 ]
+
+
+class ClassifierMixin(_ClassifierMixin):
+    """scikit-learn's, for classifiers whose predictions may be on a device."""
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy on labels, which come to the host.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+        y : array-like of shape (n,)
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        accuracy : float
+        """
+        from sklearn.metrics import accuracy_score  # as scikit-learn's does: half a second that a fit need not wait
+
+        y, sample_weight = placement.fetched(y), placement.fetched(sample_weight)
+        return accuracy_score(y, placement.fetched(self.predict(X)), sample_weight=sample_weight)
 
 
 def fit_context(*, prefer_skip_nested_validation: bool):
@@ -138,6 +163,7 @@ def _validate_device_rows(estimator, X, *, dtype=np.float64, reset: bool = True,
         raise ValueError(
             f"Found array with shape {X.shape} while a minimum of 1 row and 1 column is required by {name}."
         )
+    _check_feature_names(estimator, X, reset=reset)  # it has none, and a fit to it forgets an earlier one's
     _check_n_features(estimator, X, reset=reset)
     return device_numbers(X, name, dtype)
 

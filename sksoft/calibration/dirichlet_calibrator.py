@@ -2,9 +2,9 @@
 
 from numbers import Integral, Real
 
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 
-from sksoft._validation import Interval, StrOptions, fit_context
+from sksoft._validation import ClassifierMixin, Interval, StrOptions, fit_context
 from sksoft.calibration.affine import affine_scores, keep_map, log_proba_of
 from sksoft.calibration.penalised_matrix import fit_calibrator
 from sksoft.calibration.score_input import new_logits, scored_rows

@@ -3,10 +3,10 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
-from sksoft._validation import Interval, StrOptions, fit_context
+from sksoft._validation import ClassifierMixin, Interval, StrOptions, fit_context
 from sksoft._warnings import warn
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.calibration.score_output import most_likely

@@ -6,9 +6,9 @@ from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 
-from sksoft._validation import Interval, StrOptions, check_is_fitted, fit_context
+from sksoft._validation import ClassifierMixin, Interval, StrOptions, check_is_fitted, fit_context
 from sksoft._warnings import warn
 from sksoft.calibration.row_temperatures import softmax_at
 from sksoft.calibration.score_input import ScoredRows, new_logits, scored_rows

@@ -1,8 +1,8 @@
 """No calibration: what every calibrator has to beat."""
 
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 
-from sksoft._validation import StrOptions, fit_context
+from sksoft._validation import ClassifierMixin, StrOptions, fit_context
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.calibration.score_output import below_largest, decision_scores, most_likely
 from sksoft.kernels import placement, rowwise

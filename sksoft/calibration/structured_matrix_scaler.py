@@ -3,9 +3,9 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 
-from sksoft._validation import Interval, StrOptions, fit_context
+from sksoft._validation import ClassifierMixin, Interval, StrOptions, fit_context
 from sksoft.calibration.affine import (
     Strengths,
     affine_scores,

@@ -3,9 +3,9 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 
-from sksoft._validation import Interval, StrOptions, fit_context
+from sksoft._validation import ClassifierMixin, Interval, StrOptions, fit_context
 from sksoft.calibration.affine import LEAST_STRENGTH, Strengths, affine_scores, bounded, centred, fit_diagonal, keep_map
 from sksoft.calibration.score_input import new_logits, scored_rows
 from sksoft.calibration.score_output import decision_scores, most_likely

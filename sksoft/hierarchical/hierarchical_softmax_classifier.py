@@ -4,12 +4,12 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.metaestimators import available_if
 
-from sksoft._validation import Interval, StrOptions, check_is_fitted, fit_context, validate_data
+from sksoft._validation import ClassifierMixin, Interval, StrOptions, check_is_fitted, fit_context, validate_data
 from sksoft._warnings import warn
 from sksoft.hierarchical import leaf_probabilities, paths, search
 from sksoft.hierarchical.class_tree import ClassTree

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metaestimators import available_if
 
-from sksoft._validation import Interval, StrOptions, check_is_fitted, fit_context, validate_data
+from sksoft._validation import ClassifierMixin, Interval, StrOptions, check_is_fitted, fit_context, validate_data
 from sksoft._warnings import warn
 from sksoft.kernels import placement, rowwise
 from sksoft.kernels.blocks import serial_blas
@@ -702,6 +702,7 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         -------
         accuracy : float
         """
+        y = placement.fetched(y)
         require_labels("SoftmaxRegression", y)
         return super().score(X, y, sample_weight)
 

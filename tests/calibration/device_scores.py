@@ -116,6 +116,14 @@ def test_a_fit_on_a_device_is_that_of_the_host(device, to_host, calibrator):
         np.testing.assert_allclose(found.get(), scores, rtol=1e-6, atol=1e-8)
 
 
+def test_accuracy_on_labels_that_are_numbers(device):
+    X, y, weights = rows()
+    codes = np.unique(y, return_inverse=True)[1]
+    calibrator = IdentityCalibrator().fit(X, codes)
+    there = [device.asarray(array) for array in (X, codes, weights)]
+    assert calibrator.score(*there) == calibrator.score(X, codes, weights)
+
+
 def test_single_precision(device):
     X, y, _ = rows(dtype="float32")
     calibrator = TemperatureScaler()

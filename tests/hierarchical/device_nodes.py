@@ -63,6 +63,13 @@ def test_what_costs_a_path_or_a_search(device):
     assert (model.decision_path(few_there) != model.decision_path(few)).nnz == 0
 
 
+def test_accuracy_on_labels_that_are_numbers(device):
+    X, y = rows()
+    codes = np.unique(y, return_inverse=True)[1]
+    model = HierarchicalSoftmaxClassifier(tree="huffman").fit(X, codes)
+    assert model.score(device.asarray(X[:6]), device.asarray(codes[:6])) == model.score(X[:6], codes[:6])
+
+
 def test_large_nodes_are_the_core_s_on_the_device_too(device, monkeypatch):
     monkeypatch.setattr(core_nodes, "LARGE", 0)
     X, y = rows()

@@ -1,6 +1,7 @@
 """Softmax regression on data of a device, in the simulator: what ``test_device_rows.py`` runs there."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from device_arrays import TRANSFERRED, installed
 from sklearn.exceptions import ConvergenceWarning
@@ -68,7 +69,19 @@ def test_two_classes_and_labels_that_are_numbers(device):
     labels = model.predict(there)
     assert on_device(labels)
     np.testing.assert_array_equal(labels.get(), expected.predict(X))
+    assert model.score(there, y) == model.score(there, device.asarray(y)) == expected.score(X, y)
+    weights = np.arange(len(X))
+    assert model.score(there, y, device.asarray(weights)) == expected.score(X, y, weights)
     assert model.predict_proba(there).shape == (len(X), 2)
+
+
+def test_names_of_features_are_those_of_the_last_fit(device):
+    X, y, _ = rows()
+    model = SoftmaxRegression().fit(pd.DataFrame(X, columns=list("abc")), y)
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        model.predict(device.asarray(X))
+    model.fit(device.asarray(X), y)
+    assert not hasattr(model, "feature_names_in_")
 
 
 def test_rows_stay_on_the_device(device):
