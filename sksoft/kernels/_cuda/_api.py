@@ -5,7 +5,7 @@ every implementation runs without a GPU, slowly. Neither CuPy nor a driver is to
 a kernel launched: kernels compile to PTX without them.
 """
 
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from threading import Lock
 
@@ -21,7 +21,8 @@ BLOCK = WARP if SIMULATED else 256
 # Threads of a block that works together.
 TEAM = 2 * WARP if SIMULATED else 512
 
-jit = cuda.jit
+# Without optimisation at link time, which would be the default: what tests read of a kernel is then what runs.
+jit = cuda.jit if SIMULATED else partial(cuda.jit, lto=False)
 device = cuda.jit(device=True)
 
 

@@ -73,6 +73,7 @@ def resources(ptx, architecture="sm_90"):
 @pytest.mark.parametrize(("name", "variant", "real"), VARIANTS)
 def test_compiles_to_what_it_should(name, variant, real):
     kernel, ptx = COMPILED[name], ptx_of(name, variant, real)
+    assert not kernel.of(real, *variant).targetoptions["lto"]  # by which it would be compiled to something else
     if real is np.float32:
         assert [line for line in ptx.splitlines() if DOUBLE_ARITHMETIC.search(line)] == []
     if kernel.wide(*variant):
