@@ -7,7 +7,8 @@ Its arrays keep to CuPy's rules, and where these are lax to stricter ones:
 * reductions give arrays of no dimensions, ``float`` reads one; none begins at an ``initial``.
 
 :func:`installed` puts it behind ``sksoft.kernels._cuda._api.xp``, in a process with numba's simulator: whole fits run
-as they would on a device.
+as they would on a device. Outside pytest, :func:`simulated.repair` comes first: else one launch in a few hundred is
+wrong, and a fit of many somewhere else.
 """
 
 import types

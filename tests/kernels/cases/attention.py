@@ -9,6 +9,8 @@ SHAPES = [(0, 3, 2, 1), (1, 1, 1, 1), (5, 7, 3, 2), (300, 1100, 20, 10), (700, 5
 SIGHTS = ("all", "bias", "limits", "groups", "mask", "additive", "everything", "nan")
 # the same for tiles of a simulated device; and few queries, whose keys are shared by several blocks
 FEW, FEWEST = (9, 21, 5, 10), (3, 20, 2, 2)
+# rows that are queries and keys, as in a search for bandwidths
+SQUARE = (9, 9, 2, 1)
 LOOSE = {"rtol": {"float64": 1e-10, "float32": 2e-4}, "atol": {"float64": 1e-12, "float32": 2e-5}}
 
 
@@ -36,11 +38,15 @@ def sight(name, n, m, dtype):
         "additive": {"mask": additive},
         "everything": {"bias": bias, "limits": limits, "mask": mask, **groups},
         "nan": {"bias": bias, "mask": mask, **groups},
+        "leave one out": {"query_groups": np.arange(n), "key_groups": np.arange(m)},
     }[name]
 
 
 def arguments(shape, score, name, dtype):
     queries, keys, values = inputs(*shape, dtype)
+    if name == "leave one out":
+        keys[1] = keys[0]  # at no distance, and seen
+        queries = keys.copy()
     if name == "nan" and len(keys) > 5:
         keys[0] = values[3] = np.nan  # not there
         keys[1, 0] = values[2, 0] = values[4, -1] = np.nan  # seen by some queries
@@ -76,6 +82,7 @@ ARGUMENTS = [
     *((FEW, score, "everything") for score in ("dot", "gaussian", "laplace")),
     *((FEW, "dot", name) for name in ("limits", "nan")),
     *((FEWEST, "dot", name) for name in ("bias", "limits")),
+    (SQUARE, "laplace", "leave one out"),
 ]
 
 CASES = {
