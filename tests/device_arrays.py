@@ -4,7 +4,8 @@ Its arrays keep to CuPy's rules, and where these are lax to stricter ones:
 
 * no silent way to NumPy: ``np.asarray`` raises, ``.get()`` copies and is counted;
 * no mixture: an operation with an array of the host raises, numbers are welcome;
-* reductions give arrays of no dimensions, ``float`` reads one; none begins at an ``initial``.
+* reductions give arrays of no dimensions, ``float`` reads one; none begins at an ``initial``;
+* no running sums of floating-point numbers, which CuPy's scans add in another order at every call.
 
 :func:`installed` puts it behind ``sksoft.kernels._cuda._api.xp``, in a process with numba's simulator: whole fits run
 as they would on a device. Outside pytest, :func:`simulated.repair` comes first: else one launch in a few hundred is
@@ -100,6 +101,7 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
         if function.__name__ in ABSENT:
             return NotImplemented
         _check_keywords(kwargs)
+        _check_scan(function.__name__, *args or (None,))
         return _wrapped(function(*_memory_of(args), **_memory_of(kwargs)), kwargs.get("out"))
 
     # elements
@@ -122,6 +124,7 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
 
         def call(*args, **kwargs):
             _check_keywords(kwargs)
+            _check_scan(name, self)
             return _wrapped(method(*_memory_of(args), **_memory_of(kwargs)), kwargs.get("out"))
 
         return call
@@ -130,6 +133,11 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
 def _check_keywords(keywords) -> None:
     if "initial" in keywords:
         raise TypeError("got an unexpected keyword argument 'initial'")
+
+
+def _check_scan(name, value, *_) -> None:
+    if name in ("cumsum", "cumprod") and value.dtype.kind == "f":
+        raise TypeError(f"{name} of {value.dtype} differs from run to run")
 
 
 def _memory_of(value):
@@ -190,7 +198,12 @@ class FakeCupy(types.ModuleType):
         function = getattr(np, name)
         if isinstance(function, type) or not callable(function):
             return function
-        return lambda *args, **kwargs: _wrapped(function(*_memory_of(args), **_memory_of(kwargs)), kwargs.get("out"))
+
+        def call(*args, **kwargs):
+            _check_scan(name, *args or (None,))
+            return _wrapped(function(*_memory_of(args), **_memory_of(kwargs)), kwargs.get("out"))
+
+        return call
 
 
 cupy = FakeCupy("cupy")

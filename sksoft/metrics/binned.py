@@ -19,11 +19,15 @@ With n_b the (effective) number of rows of the bin,
 """
 
 from dataclasses import dataclass
+from math import frexp
 
 import numpy as np
 from scipy.special import erf
 
 from sksoft.kernels import bins, placement
+
+# Bits of the integers that a device adds up in place of weights.
+SCAN_BITS = 60
 
 
 @dataclass(frozen=True)
@@ -105,13 +109,21 @@ def inner_edges(scores, n_bins: int, strategy: str, weights=None) -> np.ndarray:
     xp = placement.namespace(scores)
     order = xp.argsort(scores, kind="stable")
     ascending = scores[order].astype(np.float64)
-    cumulative = xp.arange(1.0, len(order) + 1) if weights is None else xp.cumsum(weights[order])
+    cumulative = xp.arange(1.0, len(order) + 1) if weights is None else running_sums(weights[order])
     wanted = xp.arange(1, n_bins) * cumulative[-1]
     quantiles = np.unique(placement.fetched(ascending[xp.searchsorted(cumulative * n_bins, wanted, side="left")]))
     edges = np.full(n_bins - 1, np.inf)
     proper = quantiles[quantiles < float(ascending[-1])]
     edges[: len(proper)] = proper
     return edges
+
+
+def running_sums(weights):
+    """Σ of the weights up to each; on a device as integers, for its scans of floats add in another order every time."""
+    if isinstance(weights, np.ndarray):
+        return np.cumsum(weights)
+    unit = 2.0 ** max(frexp(float(weights.sum()))[1] - SCAN_BITS, -1000)
+    return placement.namespace(weights).cumsum((weights / unit).astype(np.int64)) * unit
 
 
 def bin_scores(scores, hits, n_bins, strategy, weights=None, groups=None, n_groups=1):
