@@ -243,5 +243,6 @@ def best_leaves(*arguments, k, width=0):
     bound = xp.empty(n_rows, real)
     search.launch(real, grid, (*arrays, contiguous(class_of, np.int64), width, *lists, codes, log_proba, bound))
     rows = xp.arange(n_rows * k) // k
-    order = xp.lexsort(xp.stack([codes.ravel().astype(real), -log_proba.ravel(), rows.astype(real)]))
+    keys = codes.ravel(), -log_proba.ravel(), rows  # of one type for the sort, in which no two rows are the same
+    order = xp.lexsort(xp.stack([key.astype(np.float64) for key in keys]))
     return codes.ravel()[order].reshape(n_rows, k), log_proba.ravel()[order].reshape(n_rows, k), bound
