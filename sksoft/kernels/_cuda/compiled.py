@@ -102,6 +102,18 @@ def _split(signature: str):
 
 def _cast(argument, kind: str, real):
     if "[" in kind:
+        assert not _api.SIMULATED or _is(argument, kind, real)  # a device would compile for whatever comes
         return argument
     with np.errstate(over="ignore"):  # a number beyond float32 is infinite there
         return real(argument) if kind == "real" else getattr(np, {"boolean": "bool_"}.get(kind, kind))(argument)
+
+
+def _is(array, kind: str, real) -> bool:
+    """Whether an array is of a type of a signature."""
+    dtype, _, axes = kind.removesuffix("]").partition("[")
+    dtype = np.dtype(real if dtype == "real" else getattr(np, {"boolean": "bool_"}.get(dtype, dtype)))
+    return (
+        array.dtype == dtype
+        and array.ndim == axes.count(":") - axes.count("::")
+        and (array.flags.c_contiguous or "::1" not in axes)
+    )
