@@ -26,6 +26,11 @@ jit = cuda.jit if SIMULATED else partial(cuda.jit, lto=False)
 device = cuda.jit(device=True)
 
 
+def bounded(kernel, threads: int):
+    """`kernel`, compiled so that the registers of any device are enough for blocks of so many threads."""
+    return kernel if SIMULATED else jit(kernel.py_func, launch_bounds=threads)
+
+
 @cache
 def _array_library():
     if SIMULATED:

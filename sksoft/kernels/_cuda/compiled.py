@@ -38,12 +38,12 @@ class Compiled:
     wide : callable(*variant) -> bool
         Whether it reads 16 bytes at a time.
     most_threads : int
-        Of a block: what its registers leave room for.
+        Of a block; the compiler gives them no more registers than there are.
     """
 
     def __init__(self, build: Callable, signature: str, variants: tuple[tuple, ...], wide: Callable, most_threads: int):
         self.signature = tuple(_split(signature))
-        self.of = cache(build)
+        self.of = cache(lambda real, *variant: _api.bounded(build(real, *variant), most_threads))
         self.variants = variants
         self.wide = wide
         self.most_threads = most_threads
