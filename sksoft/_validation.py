@@ -103,7 +103,7 @@ def validate_data(estimator, X="no_validation", *args, device: bool = False, **o
     ----------
     estimator : estimator
     X, *args, **options
-        As scikit-learn's. Of an X on a device, `dtype` and `reset` count; a y beside it stays or comes to the host.
+        As scikit-learn's. Of an X on a device, `dtype` and `reset` count; a y that is on one comes to the host.
     device : bool, default=False
         Whether the estimator computes on a device: then an X that is there stays there, and one of the host is moved
         there where the user forces ``backend='cuda'``. Without, an X on a device is an error.
@@ -111,21 +111,22 @@ def validate_data(estimator, X="no_validation", *args, device: bool = False, **o
     Raises
     ------
     TypeError
-        If X is on a device and the estimator computes on the host.
+        If X or y is on a device and the estimator computes on the host.
     ValueError
         If X is not what is asked for.
     """
     name = type(estimator).__name__
-    if device and placement.on_device(X):
+    if not device:
+        require_host(name, X=X, **({"y": args[0]} if args else {}))
+    elif placement.on_device(X):
         X = placed(X, name)  # on the host, where the device cannot compute
+    args = tuple(map(placement.fetched, args))
     if placement.on_device(X):
-        if not device:
-            require_host(name, X=X)
-        X = _validate_device_rows(estimator, placement.to_device(X), **options)
+        X = _validate_device_rows(estimator, X, **options)
         if not args:
             return X
         asked = {key: options[key] for key in ("multi_output", "y_numeric") if key in options}
-        y = _check_y(placement.fetched(args[0]), estimator=estimator, **asked)
+        y = _check_y(args[0], estimator=estimator, **asked)
         check_consistent_length(X, y)
         return X, y
     checked = _validate_host_data(estimator, X, *args, **options)

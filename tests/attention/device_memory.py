@@ -56,6 +56,13 @@ def assert_alike(model, on_host):
             assert getattr(model, name) == pytest.approx(getattr(on_host, name), rel=1e-4)
 
 
+def test_targets_on_a_device_come_to_rows_of_the_host(device):
+    expected = AttentionRegressor(bandwidth=1.0).fit(X, Y)
+    model = AttentionRegressor(bandwidth=1.0).fit(X, device.asarray(Y), device.asarray(np.ones(len(X))))
+    np.testing.assert_array_equal(model.predict(NEW), expected.predict(NEW))
+    assert type(model.y_fit_) is np.ndarray
+
+
 @pytest.mark.parametrize(
     "parameters",
     [
