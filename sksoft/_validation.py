@@ -138,9 +138,9 @@ def validate_data(estimator, X="no_validation", *args, device: bool = False, **o
 
 
 def take_rows(X, rows):
-    """Some rows of an array, DataFrame, list or sparse matrix, by numbers or a mask; where X lives."""
+    """Some rows of an array, DataFrame, list or sparse matrix, by numbers or a mask; where X is computed on."""
     if placement.on_device(X):
-        X = placement.to_device(X)
+        X = placed(X, "A choice of rows")
         return X[placement.where(X, rows)]
     return _safe_indexing(X, rows)
 

@@ -47,6 +47,13 @@ def test_the_cpu_fits_and_answers_and_that_is_said_once(unusable):
     np.testing.assert_array_equal(model.predict(there).get(), expected.predict(X))
 
 
+def test_some_of_the_rows_are_the_host_s(unusable, monkeypatch):
+    monkeypatch.setattr(registry.placement, "to_device", lambda value: pytest.fail("there is no device"))
+    with pytest.warns(CudaFallbackWarning, match="the CPU computes: no driver."):
+        some = validation.take_rows(device_arrays.DeviceArray(X), np.arange(3))
+    np.testing.assert_array_equal(some, X[:3])
+
+
 @pytest.mark.parametrize("rows", [X, device_arrays.DeviceArray(X)], ids=["host", "device"])
 def test_where_cuda_is_forced_it_is_an_error(unusable, rows):
     with config_context(backend="cuda"), pytest.raises(RuntimeError, match="SoftmaxRegression cannot run on"):
