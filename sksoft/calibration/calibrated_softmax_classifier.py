@@ -392,8 +392,9 @@ class HeldOut:
 
 
 def _of_the_kind(X, result):
-    """What a calibrator gave on a device as an array of the kind of X."""
-    return placement.beside(result, X) if placement.on_device(result) else result
+    """What a calibrator gave, of the kind of X where one of them is on a device; but for labels that are no numbers."""
+    between = placement.on_device(result) or (placement.on_device(X) and result.dtype.kind in "biuf")
+    return placement.beside(result, X) if between else result
 
 
 def _check_two_classes(y) -> None:

@@ -17,7 +17,9 @@ def array_beside(name, array, like=None):
     if not placement.on_device(array):
         array = np.asarray(array)
         return array if like is None else placement.where(like, array)
-    array = placed(array, f"A function of {name!r}")  # on the host where the device cannot compute, as is all that was on one
+    array = placed(
+        array, f"A function of {name!r}"
+    )  # on the host where the device cannot compute, as is all that was on one
     if like is not None and placement.on_device(array) and not placement.on_device(like):
         raise TypeError(
             f"{name!r} is on a CUDA device, and what comes before it is on the host: move one of them; {name!r} with"

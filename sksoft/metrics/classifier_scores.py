@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 from sksoft.kernels import placement
+from sksoft.kernels.registry import placed
 from sksoft.metrics.logits import log_proba
 
 # How a boosting library gives its raw scores: root of its module → (method, arguments).
@@ -47,7 +48,12 @@ def by_class(scores: np.ndarray) -> np.ndarray:
 
 def _one_per_class(estimator, scores, source: str) -> np.ndarray:
     """Scores (n,) of two classes or (n, K), and nothing else."""
-    scores = placement.namespace(scores).asarray(scores, dtype=np.float64)
+    scores = (
+        placed(scores, f"The {source} of {type(estimator).__name__}")
+        if placement.on_device(scores)
+        else np.asarray(scores)
+    )
+    scores = scores.astype(np.float64, copy=False)
     n_classes = len(estimator.classes_)
     if scores.shape[1:] == (1,) and n_classes == 2:
         scores = scores[:, 0]

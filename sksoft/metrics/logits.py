@@ -3,6 +3,7 @@
 import numpy as np
 
 from sksoft.kernels import placement
+from sksoft.kernels.registry import placed
 
 
 def log_proba(proba) -> np.ndarray:
@@ -11,4 +12,5 @@ def log_proba(proba) -> np.ndarray:
     A classifier that says exactly zero does not mean infinitely unlikely: the floor is the one of scikit-learn's
     ``log_loss``, float64's machine epsilon.
     """
-    return np.log(np.maximum(placement.namespace(proba).asarray(proba, dtype=np.float64), np.finfo(np.float64).eps))
+    proba = placed(proba, "A logarithm") if placement.on_device(proba) else np.asarray(proba)
+    return np.log(np.maximum(proba.astype(np.float64, copy=False), np.finfo(np.float64).eps))

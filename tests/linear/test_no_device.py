@@ -6,7 +6,7 @@ import device_arrays
 import numpy as np
 import pytest
 
-from sksoft import CudaFallbackWarning, SoftmaxRegression, config_context
+from sksoft import CalibratedSoftmaxClassifier, CudaFallbackWarning, SoftmaxRegression, config_context
 from sksoft import _validation as validation
 from sksoft.kernels import capability as capability_module
 from sksoft.kernels import registry
@@ -31,8 +31,7 @@ def cupy(monkeypatch):
 
 @pytest.fixture
 def unusable(monkeypatch):
-    for module in (registry, validation):
-        monkeypatch.setattr(module, "capability", lambda: Capability(False, "no driver."))
+    monkeypatch.setattr(registry, "capability", lambda: Capability(False, "no driver."))
 
 
 def test_the_cpu_fits_and_answers_and_that_is_said_once(unusable):
@@ -47,11 +46,14 @@ def test_the_cpu_fits_and_answers_and_that_is_said_once(unusable):
     np.testing.assert_array_equal(model.predict(there).get(), expected.predict(X))
 
 
-def test_some_of_the_rows_are_the_host_s(unusable, monkeypatch):
+def test_a_calibrated_classifier_asks_no_device_for_anything(unusable, monkeypatch):
     monkeypatch.setattr(registry.placement, "to_device", lambda value: pytest.fail("there is no device"))
+    there = device_arrays.DeviceArray(X)
     with pytest.warns(CudaFallbackWarning, match="the CPU computes: no driver."):
-        some = validation.take_rows(device_arrays.DeviceArray(X), np.arange(3))
-    np.testing.assert_array_equal(some, X[:3])
+        model = CalibratedSoftmaxClassifier(SoftmaxRegression(), cv=2).fit(there, y)
+    expected = CalibratedSoftmaxClassifier(SoftmaxRegression(), cv=2).fit(X, y)
+    np.testing.assert_array_equal(model.predict_proba(there).get(), expected.predict_proba(X))
+    np.testing.assert_array_equal(model.predict(there).get(), expected.predict(X))
 
 
 @pytest.mark.parametrize("rows", [X, device_arrays.DeviceArray(X)], ids=["host", "device"])
