@@ -11,6 +11,7 @@ score or a sum, is computed again in float64 with smaller values, for these quer
 """
 
 import numpy as np
+from numba import types
 
 from sksoft.kernels import attention
 from sksoft.kernels._cuda import _api
@@ -139,6 +140,8 @@ def attend_parts(real, score):
         left = cuda.shared.array(left_numbers, kind, ALIGNMENT)
         right = cuda.shared.array(right_numbers, kind, ALIGNMENT)
         kept = cuda.shared.array(KEPT, kind, ALIGNMENT)
+        # The first row stands in memory too, lest the compiler keep addresses of all a row's entries in registers.
+        place = cuda.shared.array(1, types.int64)
         thread, sight = cuda.threadIdx.x, (bias, limits, query_groups, key_groups, mask, added)
         lane, own_row = thread % LANES, thread // LANES * QUAD
         n, n_keys, n_values = queries.shape[0], keys.shape[0], values.shape[1]
@@ -149,12 +152,16 @@ def attend_parts(real, score):
             first_value = item // row_tiles % value_tiles * SIDE
             row = first_row + own_row
             stop = min(reach(limits, first_row, n, n_keys), (part + 1) * keys_a_part)
+            if thread == 0:
+                place[0] = first_row
+            cuda.syncthreads()
             found, excess = zeros(), zeros()
             total, total_excess = found[0], found[0]
             top = (lowest, lowest, lowest, lowest)
             for start in range(part * keys_a_part, stop, SIDE):
                 tile = scores(queries, keys, first_row, start, left, right, thread)
-                tile, top, shrink = weights_of(tile, row, start + lane * QUAD, n, stop, scale, sight, top)
+                here = place[0] + own_row
+                tile, top, shrink = weights_of(tile, here, start + lane * QUAD, n, stop, scale, sight, top)
                 total, total_excess = add_quad(
                     times_quad(total, shrink), shrunk(total_excess, shrink), row_totals(tile)
                 )
