@@ -116,10 +116,11 @@ def warn_once(reason: str) -> None:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that the device's memory is full."""
+    """Whether an exception says that the device's memory is full; CuPy's sorts and cuBLAS have words of their own."""
     if type(error).__name__ == "OutOfMemoryError":
         return True
-    return "OUT_OF_MEMORY" in str(error).upper().replace(" ", "_")
+    said = str(error).upper().replace(" ", "_")
+    return any(words in said for words in ("OUT_OF_MEMORY", "STD::BAD_ALLOC", "CUBLAS_STATUS_ALLOC_FAILED"))
 
 
 def _unfit_packages() -> Capability | None:

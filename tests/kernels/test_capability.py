@@ -233,6 +233,8 @@ def test_other_errors_of_a_device_are_errors(machine, monkeypatch):
         (OutOfMemoryError(), True),
         (RuntimeError("[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"), True),
         (RuntimeError("CUDA out of memory."), True),
+        (MemoryError("std::bad_alloc"), True),  # of CuPy's sorts
+        (RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"), True),
         (MemoryError("Unable to allocate 8 GiB"), False),  # of the host
         (ValueError("shapes"), False),
     ],
