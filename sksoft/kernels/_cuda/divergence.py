@@ -37,7 +37,7 @@ def entry_of(real):
     return term, residual
 
 
-@compiled(SIGNATURE, QUADS, wide=lambda quads: quads)
+@compiled(SIGNATURE, QUADS, wide=lambda quads: quads, most_threads=256)
 def held(real, quads):
     """Short rows."""
     row_max, row_sum, kind = max_of(real), sum_of(real), numba_type(real)

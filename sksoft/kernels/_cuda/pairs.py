@@ -56,7 +56,7 @@ def similarity_of(real, term):
     return similarity
 
 
-@compiled("real[:, ::1], real[:, ::1], boolean, real, int64, real[:, ::1]", TERMS)
+@compiled("real[:, ::1], real[:, ::1], boolean, real, int64, real[:, ::1]", TERMS, most_threads=256)
 def form_sums(real, term):
     """Σ_{j>i} k(x_i, x_j) ⟨r_i, r_j⟩ of each row i and part of the others."""
     similarity, distances, products = similarity_of(real, term), tile_of(real, term), tile_of(real, PRODUCT)
@@ -98,7 +98,7 @@ def form_sums(real, term):
     return form_sums
 
 
-@compiled("real[:, ::1], real[:, ::1], boolean, real, int64, real[:, :, ::1]", TERMS)
+@compiled("real[:, ::1], real[:, ::1], boolean, real, int64, real[:, :, ::1]", TERMS, most_threads=256)
 def smoothed_sums(real, term):
     """Σ_{j≠i} k(x_i, x_j) v_j of each row i and part of the others."""
     similarity, distances, put = similarity_of(real, term), tile_of(real, term), keep(real)
@@ -131,7 +131,9 @@ def smoothed_sums(real, term):
     return smoothed_sums
 
 
-@compiled("real[:, ::1], real[::1], int32[:, ::1], boolean, real, int64, int64, real[:, :, ::1]", TERMS)
+@compiled(
+    "real[:, ::1], real[::1], int32[:, ::1], boolean, real, int64, int64, real[:, :, ::1]", TERMS, most_threads=256
+)
 def label_sums(real, term):
     """Sums of equal labels: of every item, slice of its rows and set of labels."""
     similarity, distances, put = similarity_of(real, term), tile_of(real, term), keep(real)
@@ -182,7 +184,11 @@ def label_sums(real, term):
     return label_sums
 
 
-@compiled("real[:, ::1], real[::1], real, real, real, real, real, int64, int64[::1], int64, int64[::1]", TERMS)
+@compiled(
+    "real[:, ::1], real[::1], real, real, real, real, real, int64, int64[::1], int64, int64[::1]",
+    TERMS,
+    most_threads=256,
+)
 def histogram_sums(real, term):
     """Words of masses and of masses times distance, for each copy: see ``fixed_point``."""
     distances, add, half = tile_of(real, term), add_of(real), real(0.5)

@@ -81,7 +81,7 @@ def add(high, low, a):
     return high, low + lost
 
 
-@compiled(SIGNATURE, QUADS, wide=lambda quads: quads)
+@compiled(SIGNATURE, QUADS, wide=lambda quads: quads, most_threads=256)
 def held(real, quads):
     row_sum, kind = pair_sum_of(real), numba_type(real)
     size, take, put = pieces(real, quads)
