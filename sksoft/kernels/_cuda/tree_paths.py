@@ -32,7 +32,7 @@ from sksoft.kernels.placement import to_host
 from sksoft.kernels.tree_paths import RESOLUTION
 
 
-@compiled(ROWS_AND_TREE + ", int64[::1], int64[:, ::1], real[:, ::1], real[::1]")
+@compiled(ROWS_AND_TREE + ", int64[::1], int64[:, ::1], real[:, ::1], real[::1]", most_threads=256)
 def path_sums(real):
     """Log-probabilities of the paths to `leaves`; `paths` and `logs` have a row for each warp."""
     warp_sum, score, scores = sum_of(real), score_of(real), scores_of(real)
@@ -94,7 +94,7 @@ def path_sums(real):
     return path_sums
 
 
-@compiled(ROWS_AND_TREE + ", uint64[::1], real[:, ::1], int64[:, ::1]")
+@compiled(ROWS_AND_TREE + ", uint64[::1], real[:, ::1], int64[:, ::1]", most_threads=256)
 def drawn_leaves(real):
     """A leaf for each row and each sample, whose streams begin at `states`; `logs` has a row for each warp."""
     warp_sum, score, scores = sum_of(real), score_of(real), scores_of(real)

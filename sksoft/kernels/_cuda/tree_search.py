@@ -129,7 +129,8 @@ def remove_of(real):
 
 @compiled(
     ROWS_AND_TREE
-    + ", int64[::1], int64, real[:, ::1], int64[:, ::1], real[:, ::1], int64[:, ::1], real[:, ::1], real[::1]"
+    + ", int64[::1], int64, real[:, ::1], int64[:, ::1], real[:, ::1], int64[:, ::1], real[:, ::1], real[::1]",
+    most_threads=256,
 )
 def search(real):
     """The k best leaves of each row, in no order, and the bound; lists and `logs` have a row for each warp."""

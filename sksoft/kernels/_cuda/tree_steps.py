@@ -125,7 +125,8 @@ def entries_of(real):
 @compiled(
     "real[::1], int32[::1], int64[::1], int64[::1], real[::1], real, real, int64, int64[::1], int64[::1], int64[::1], "
     "int64, int64[::1], int32[::1], int64[::1], int64[::1], real[:, ::1], real[:, ::1], real[::1], real[::1], "
-    "real[::1], real[::1], real[::1], real[::1], real[::1], real[::1]"
+    "real[::1], real[::1], real[::1], real[::1], real[::1], real[::1]",
+    most_threads=256,
 )
 def steps(real):
     """All rows, by one block; `offsets`, `weights` are of the row's entries, `by_child` of the node's children."""
