@@ -41,10 +41,10 @@ from sksoft.kernels._cuda.tiles import (
     tile_of,
     times_quad,
     times_rows,
-    write_row_sum,
+    write_row_sums,
     write_tile,
 )
-from sksoft.kernels._cuda.warps import corrected, larger, max_of, numba_type
+from sksoft.kernels._cuda.warps import larger, max_of, numba_type
 from sksoft.kernels.attention import SCORES, Sight
 
 
@@ -81,19 +81,9 @@ def row_step_of(real):
     return row_step
 
 
-@compiled(
-    f"real[:, ::1], real[:, ::1], real[:, ::1], real, {SIGHT}, int64, real[:, :, ::1], real[:, ::1], real[:, ::1]",
-    tuple((score,) for score in SCORES),
-    most_threads=256,
-)
-def attend_parts(real, score):
-    """Σ w v in `sums`, Σ w in `totals`, with weights exp(z − top) of the keys of each part; `tops`."""
+def tile_weights_of(real, score):
+    """``(tile, i, j, …, tops) -> weights, tops, shrinks``: :func:`row_step_of` of a thread's pairs from (i, j) on."""
     pair_score, row_step = pair_score_of(real, score), row_step_of(real)
-    scores, put, take = tile_of(real, term_of(score)), keep(real), kept_times(real)
-    zeros, add_tile, add_quad = no_tile(real), compensated_tile(real), compensated_quad(real)
-    write_sum = write_row_sum(real)
-    kind, lowest, narrow = numba_type(real), real(-np.inf), has_excess(real)
-    left_numbers, right_numbers = left_size(real), right_size(real)
 
     @device
     def row_scores(sums, i, j, n, stop, scale, sight):
@@ -106,32 +96,40 @@ def attend_parts(real, score):
 
     @device
     def weights_of(sums, i, j, n, stop, scale, sight, tops):
-        """Weights of a thread's pairs, the new tops and what the old weights are to be multiplied with."""
         w0, t0, f0 = row_step(row_scores(sums[0], i, j, n, stop, scale, sight), tops[0])
         w1, t1, f1 = row_step(row_scores(sums[1], i + 1, j, n, stop, scale, sight), tops[1])
         w2, t2, f2 = row_step(row_scores(sums[2], i + 2, j, n, stop, scale, sight), tops[2])
         w3, t3, f3 = row_step(row_scores(sums[3], i + 3, j, n, stop, scale, sight), tops[3])
         return (w0, w1, w2, w3), (t0, t1, t2, t3), (f0, f1, f2, f3)
 
-    @device
-    def shrunk(excess, factors):
-        return times_quad(excess, factors) if narrow else excess
+    return weights_of
 
-    @device
-    def shrunk_rows(excess, factors):
-        return times_rows(excess, factors) if narrow else excess
 
-    @device
-    def write_tops(tops, row, n, lane, top):
-        if lane == 0:
-            if row < n:
-                tops[row] = top[0]
-            if row + 1 < n:
-                tops[row + 1] = top[1]
-            if row + 2 < n:
-                tops[row + 2] = top[2]
-            if row + 3 < n:
-                tops[row + 3] = top[3]
+@device
+def write_tops(tops, row, n, lane, top):
+    if lane == 0:
+        if row < n:
+            tops[row] = top[0]
+        if row + 1 < n:
+            tops[row + 1] = top[1]
+        if row + 2 < n:
+            tops[row + 2] = top[2]
+        if row + 3 < n:
+            tops[row + 3] = top[3]
+
+
+@compiled(
+    f"real[:, ::1], real[:, ::1], real[:, ::1], real, {SIGHT}, int64, real[:, :, ::1], real[:, ::1], real[:, ::1]",
+    tuple((score,) for score in SCORES),
+    most_threads=256,
+)
+def attend_parts(real, score):
+    """Σ w v in `sums`, Σ w in `totals`, with weights exp(z − top) of the keys of each part; `tops`."""
+    weights_of, write_sums = tile_weights_of(real, score), write_row_sums(real)
+    scores, put, take = tile_of(real, term_of(score)), keep(real), kept_times(real)
+    zeros, add_tile, add_quad = no_tile(real), compensated_tile(real), compensated_quad(real)
+    kind, lowest, narrow = numba_type(real), real(-np.inf), has_excess(real)
+    left_numbers, right_numbers = left_size(real), right_size(real)
 
     @jit
     def attend_parts(
@@ -162,22 +160,20 @@ def attend_parts(real, score):
                 tile = scores(queries, keys, first_row, start, left, right, thread)
                 here = place[0] + own_row
                 tile, top, shrink = weights_of(tile, here, start + lane * QUAD, n, stop, scale, sight, top)
-                total, total_excess = add_quad(
-                    times_quad(total, shrink), shrunk(total_excess, shrink), row_totals(tile)
-                )
-                put(kept, tile, thread)
-                found, excess = times_rows(found, shrink), shrunk_rows(excess, shrink)
                 if narrow:
+                    total_excess = times_quad(total_excess, shrink)
+                total, total_excess = add_quad(times_quad(total, shrink), total_excess, row_totals(tile))
+                put(kept, tile, thread)
+                found = times_rows(found, shrink)
+                if narrow:
+                    excess = times_rows(excess, shrink)
                     more = take(zeros(), kept, values, start, stop, first_value, right, thread, tile)
                     found, excess = add_tile(found, excess, more)
                 else:
                     found = take(found, kept, values, start, stop, first_value, right, thread, tile)
             write_tile(sums[part], row, first_value + lane * QUAD, found, excess)
             write_tops(tops[part], row, n, lane, top)
-            write_sum(totals[part], row, n, lane, corrected(total[0], total_excess[0]))
-            write_sum(totals[part], row + 1, n, lane, corrected(total[1], total_excess[1]))
-            write_sum(totals[part], row + 2, n, lane, corrected(total[2], total_excess[2]))
-            write_sum(totals[part], row + 3, n, lane, corrected(total[3], total_excess[3]))
+            write_sums(totals[part], row, n, lane, total, total_excess)
 
     return attend_parts
 

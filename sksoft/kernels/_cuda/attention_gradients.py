@@ -35,10 +35,10 @@ from sksoft.kernels._cuda.tiles import (
     row_totals,
     splits,
     tile_of,
-    write_row_sum,
+    write_row_sums,
     write_tile,
 )
-from sksoft.kernels._cuda.warps import corrected, numba_type
+from sksoft.kernels._cuda.warps import numba_type
 from sksoft.kernels.attention import SCORES
 
 # Who owns the sums and what is summed.
@@ -140,35 +140,34 @@ def rows_of(real, score, what):
     return row_entries, row_steps
 
 
-@compiled(
-    f"real[:, ::1], real[:, ::1], real[:, ::1], real[:, ::1], real[::1], real[::1], real, {SIGHT}, int64, "
-    "real[:, :, ::1], real[:, ::1]",
-    tuple((score, what) for score in SCORES for what in (QUERY_SLOPES, KEY_SLOPES, VALUE_WEIGHTS)),
-    most_threads=256,
-)
-def slope_sums(real, score, what):
-    """Sums of each part of the others in `sums`, and of the slopes of each key in `totals`."""
-    by_key, of_values = what != QUERY_SLOPES, what == VALUE_WEIGHTS
-    narrow, differences = has_excess(real), score != "dot" and not of_values
-    scores, products = tile_of(real, term_of(score)), tile_of(real, PRODUCT)
+def products_of(real, score, what):
+    """``(own, others, own ends, others' ends, …) -> tile`` of products of the ends; what scores come from to `kept`.
+
+    Without ends, for weights, the latter.
+    """
+    sums, products, put = tile_of(real, term_of(score)), tile_of(real, PRODUCT), keep(real)
+
+    @device
+    def products_of(own, others, own_ends, others_ends, first_row, start, left, right, kept, thread):
+        tile = sums(own, others, first_row, start, left, right, thread)
+        put(kept, tile, thread)
+        if what == VALUE_WEIGHTS:
+            return tile
+        return products(own_ends, others_ends, first_row, start, left, right, thread)
+
+    return products_of
+
+
+def entries_of(real, score, what):
+    """``(kept, products, row, column, …) -> tile, totals`` of a thread's weights or slopes, the tile of their steps.
+
+    The sums that scores come from are in `kept`, out of the way of the products.
+    """
+    again, of_values = kept_quad(real), what == VALUE_WEIGHTS
     row_entries, row_steps = rows_of(real, score, what)
-    again, put, take = kept_quad(real), keep(real), kept_times(real, differences, not of_values)
-    zeros, origins_at, add_tile, add_quad = (
-        no_tile(real),
-        origins_of(real),
-        compensated_tile(real),
-        compensated_quad(real),
-    )
-    kind, left_numbers, right_numbers, write_sum = (
-        numba_type(real),
-        left_size(real),
-        right_size(real),
-        write_row_sum(real),
-    )
 
     @device
     def entries(kept, products, row, column, n, stop, scale, sight, lse, along, thread):
-        """Weights or slopes, and their steps; the scores are in `kept`, out of the way of the products."""
         n0, n1, n2, n3 = again(kept, 0, thread), again(kept, 1, thread), again(kept, 2, thread), again(kept, 3, thread)
         e0 = row_entries(n0, products[0], row, column, n, stop, scale, sight, lse, along)
         e1 = row_entries(n1, products[1], row + 1, column, n, stop, scale, sight, lse, along)
@@ -179,14 +178,33 @@ def slope_sums(real, score, what):
             return (e0, e1, e2, e3), totals
         return (row_steps(e0, n0), row_steps(e1, n1), row_steps(e2, n2), row_steps(e3, n3)), totals
 
-    @device
-    def nobody_sees(limits, first_key, start, stop, thread):
-        """Whether no query from `start` on, of a tile, sees a key from `first_key` on; all threads must come."""
-        sees = 0
-        for other in range(start + thread, min(start + SIDE, stop), THREADS):
-            if limits[other] > first_key:
-                sees = 1
-        return not cuda.syncthreads_or(np.int32(sees))
+    return entries
+
+
+@device
+def nobody_sees(limits, first_key, start, stop, thread):
+    """Whether no query from `start` on, of a tile, sees a key from `first_key` on; all threads must come."""
+    sees = 0
+    for other in range(start + thread, min(start + SIDE, stop), THREADS):
+        if limits[other] > first_key:
+            sees = 1
+    return not cuda.syncthreads_or(np.int32(sees))
+
+
+@compiled(
+    f"real[:, ::1], real[:, ::1], real[:, ::1], real[:, ::1], real[::1], real[::1], real, {SIGHT}, int64, "
+    "real[:, :, ::1], real[:, ::1]",
+    tuple((score, what) for score in SCORES for what in (QUERY_SLOPES, KEY_SLOPES, VALUE_WEIGHTS)),
+    most_threads=256,
+)
+def slope_sums(real, score, what):
+    """Sums of each part of the others in `sums`, and of the slopes of each key in `totals`."""
+    by_key, of_values, narrow = what != QUERY_SLOPES, what == VALUE_WEIGHTS, has_excess(real)
+    products, entries, write_sums = products_of(real, score, what), entries_of(real, score, what), write_row_sums(real)
+    differences = score != "dot" and not of_values
+    put, take, origins_at = keep(real), kept_times(real, differences, finite=not of_values), origins_of(real)
+    zeros, add_tile, add_quad = no_tile(real), compensated_tile(real), compensated_quad(real)
+    kind, left_numbers, right_numbers = numba_type(real), left_size(real), right_size(real)
 
     @jit
     def slope_sums(
@@ -217,10 +235,7 @@ def slope_sums(real, score, what):
             for start in range(part * others_a_part, stop, SIDE):
                 if by_key and limits.size > 0 and nobody_sees(limits, first_row, start, stop, thread):
                     continue
-                product = scores(own, others, first_row, start, left, right, thread)
-                put(kept, product, thread)
-                if not of_values:
-                    product = products(own_ends, others_ends, first_row, start, left, right, thread)
+                product = products(own, others, own_ends, others_ends, first_row, start, left, right, kept, thread)
                 ends = (stop, n) if by_key else (n, stop)
                 here = place[0] + own_row
                 tile, more = entries(
@@ -239,10 +254,7 @@ def slope_sums(real, score, what):
                     found = take(found, kept, summed, start, stop, first_column, right, thread, origins)
             write_tile(sums[part], row, column, found, excess)
             if what == KEY_SLOPES:
-                write_sum(totals[part], row, n, lane, corrected(total[0], total_excess[0]))
-                write_sum(totals[part], row + 1, n, lane, corrected(total[1], total_excess[1]))
-                write_sum(totals[part], row + 2, n, lane, corrected(total[2], total_excess[2]))
-                write_sum(totals[part], row + 3, n, lane, corrected(total[3], total_excess[3]))
+                write_sums(totals[part], row, n, lane, total, total_excess)
 
     return slope_sums
 

@@ -34,10 +34,10 @@ from sksoft.kernels._cuda.tiles import (
     right_size,
     splits,
     tile_of,
-    write_row_sum,
+    write_row_sums,
     write_tile,
 )
-from sksoft.kernels._cuda.warps import corrected, numba_type
+from sksoft.kernels._cuda.warps import numba_type
 
 TERMS = ((ABSOLUTE,), (SQUARE,))
 # Copies of a histogram, each of some blocks, that they wait less for each other.
@@ -60,7 +60,7 @@ def similarity_of(real, term):
 def form_sums(real, term):
     """Σ_{j>i} k(x_i, x_j) ⟨r_i, r_j⟩ of each row i and part of the others."""
     similarity, distances, products = similarity_of(real, term), tile_of(real, term), tile_of(real, PRODUCT)
-    zeros, add_quad, write_sum, zero = no_tile(real), compensated_quad(real), write_row_sum(real), real(0.0)
+    zeros, add_quad, write_sums, zero = no_tile(real), compensated_quad(real), write_row_sums(real), real(0.0)
     kind, left_numbers, right_numbers = numba_type(real), left_size(real), right_size(real)
 
     @device
@@ -90,10 +90,7 @@ def form_sums(real, term):
                 b = products(residuals, residuals, own * SIDE, other * SIDE, left, right, thread)
                 here = row_dot(a[0], b[0]), row_dot(a[1], b[1]), row_dot(a[2], b[2]), row_dot(a[3], b[3])
                 total, excess = add_quad(total, excess, here)
-            write_sum(sums[part], row, n, lane, corrected(total[0], excess[0]))
-            write_sum(sums[part], row + 1, n, lane, corrected(total[1], excess[1]))
-            write_sum(sums[part], row + 2, n, lane, corrected(total[2], excess[2]))
-            write_sum(sums[part], row + 3, n, lane, corrected(total[3], excess[3]))
+            write_sums(sums[part], row, n, lane, total, excess)
 
     return form_sums
 

@@ -424,6 +424,21 @@ def write_row_sum(real):
     return write_row_sum
 
 
+@cache
+def write_row_sums(real):
+    """``(out, row, n, lane, totals, excess)``: the lanes' sums of a thread's rows, to `out`; all lanes must come."""
+    write_sum = write_row_sum(real)
+
+    @device
+    def write_row_sums(out, row, n, lane, totals, excess):
+        write_sum(out, row, n, lane, corrected(totals[0], excess[0]))
+        write_sum(out, row + 1, n, lane, corrected(totals[1], excess[1]))
+        write_sum(out, row + 2, n, lane, corrected(totals[2], excess[2]))
+        write_sum(out, row + 3, n, lane, corrected(totals[3], excess[3]))
+
+    return write_row_sums
+
+
 @device
 def write_row(out, row, column, totals, excess):
     """Four numbers of a row of `out`, as far as it has them."""
