@@ -5,6 +5,8 @@ Its arrays keep to CuPy's rules, and where these are lax to stricter ones:
 * no silent way to NumPy: ``np.asarray`` raises, ``.get()`` copies and is counted;
 * no mixture: an operation with an array of the host raises, numbers are welcome;
 * reductions give arrays of no dimensions, ``float`` reads one; none begins at an ``initial``;
+* of a ufunc its call alone, without ``where``, and none of SciPy's;
+* no sums of weights by ``bincount``, whose order differs from call to call;
 * no running sums of floating-point numbers, which CuPy's scans add in another order at every call.
 
 :func:`installed` puts it behind ``sksoft.kernels._cuda._api.xp``, in a process with numba's simulator: whole fits run
@@ -92,7 +94,7 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     # NumPy's functions
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        if method not in ("__call__", "reduce", "accumulate", "outer"):
+        if method != "__call__" or getattr(np, ufunc.__name__, None) is not ufunc or "where" in kwargs:
             raise TypeError(f"{ufunc.__name__}.{method} is not supported on a device.")
         _check_keywords(kwargs)
         return _wrapped(getattr(ufunc, method)(*_memory_of(inputs), **_memory_of(kwargs)), kwargs.get("out"))
@@ -100,6 +102,8 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_function__(self, function, kinds, args, kwargs):
         if function.__name__ in ABSENT:
             return NotImplemented
+        if function.__name__ == "bincount" and (len(args) > 1 or kwargs.get("weights") is not None):
+            raise TypeError("bincount adds weights in any order: its last bits differ from call to call.")
         _check_keywords(kwargs)
         _check_scan(function.__name__, *args or (None,))
         return _wrapped(function(*_memory_of(args), **_memory_of(kwargs)), kwargs.get("out"))

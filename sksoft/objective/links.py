@@ -84,6 +84,8 @@ class Softmax:
         return -rowwise.entropy_rows(proba)
 
     def negentropy_terms(self, proba):
+        if placement.on_device(proba):
+            return proba * np.log(np.where(proba > 0.0, proba, 1.0))
         return xlogy(proba, proba)
 
     def jvp(self, proba, vectors, *, weights=None, out=None):
@@ -122,7 +124,7 @@ class Entmax:
         # from zero cancel nothing.
         proba = self.predict(scores) if proba is None else proba
         top = scores.max(axis=1)
-        below = np.subtract(scores, top[:, None], out=np.zeros_like(scores), where=proba > 0.0)
+        below = np.where(proba > 0.0, scores, top[:, None]) - top[:, None]
         expected = np.einsum("ij,ij->i", proba, below, dtype=np.float64)
         highest = proba.max(axis=1).astype(np.float64)
         slack = -np.expm1((self.alpha - 1.0) * np.log(highest)) / (self.alpha * (self.alpha - 1.0))
@@ -159,7 +161,7 @@ class Entmax:
             root = np.sqrt(p)
             return (2.0 / 3.0) * (missing / (1.0 + root)) ** 2 * (2.0 + root)
         small = np.minimum(missing, 0.5)
-        near = 0.5 * small**2 * hyp2f1(2.0, 1.0 - beta, 3.0, small)
+        near = 0.5 * small**2 * _near_series(beta, small)
         return np.where(missing < 0.5, near, 1.0 / (alpha * beta) - p**beta / beta + p**alpha / alpha)
 
     def negentropy(self, proba):
@@ -167,7 +169,7 @@ class Entmax:
 
     def negentropy_terms(self, proba):
         # p (p^(α−1) − 1): of one sign, so that a sum over a row does not cancel for any α
-        log_proba = np.log(proba, out=np.zeros_like(proba), where=proba > 0.0)
+        log_proba = np.log(np.where(proba > 0.0, proba, 1.0))
         return proba * np.expm1((self.alpha - 1.0) * log_proba) / (self.alpha * (self.alpha - 1.0))
 
     def jvp(self, proba, vectors, *, weights=None, out=None):
@@ -180,13 +182,28 @@ class Entmax:
         elif self.alpha == 1.5:
             np.sqrt(proba, out=q)
         else:
-            np.power(proba, 2.0 - self.alpha, out=q, where=proba > 0.0)
+            # a power of zero is zero: the host saves its time, and the device's functions know no `where`
+            support = {} if placement.on_device(proba) else {"where": proba > 0.0}
+            np.power(proba, 2.0 - self.alpha, out=q, **support)
         total = q.sum(axis=1, dtype=np.float64)
         q /= total[:, None].astype(q.dtype)
         return q, total
 
     def max_entropy(self, n_classes):
         return (1.0 - n_classes ** (1.0 - self.alpha)) / (self.alpha * (self.alpha - 1.0))
+
+
+def _near_series(beta: float, x):
+    """₂F₁(2, 1 − β; 3; x) for 0 ≤ x ≤ 1/2, where x lives: the device's library has none, and its terms are positive."""
+    if not placement.on_device(x):
+        return hyp2f1(2.0, 1.0 - beta, 3.0, x)
+    n = np.arange(1.0, 56.0)  # 2⁻⁵⁵ is what the rest is at most
+    terms = np.append(1.0, 2.0 / (n + 2.0) * np.cumprod((n - beta) / n))
+    total = terms[-1] + 0.0 * x
+    for term in terms[-2::-1]:
+        total *= x
+        total += term
+    return total
 
 
 @dataclass(frozen=True)

@@ -102,8 +102,8 @@ class Labels:
         return sparse.csr_array((weights, self.codes, np.arange(n + 1)), shape=(n, self.n_classes))
 
     def shares(self, weights: np.ndarray) -> np.ndarray:
-        """Σᵢ weightᵢ tᵢ, (K,)."""
-        return np.bincount(self.codes, weights=weights, minlength=self.n_classes)
+        """Σᵢ weightᵢ tᵢ, (K,), on the host."""
+        return _class_weights(self.codes, weights, self.n_classes)
 
     def negentropy(self, link: Link) -> float:
         """Ω(tᵢ): 0 at a vertex."""
@@ -157,8 +157,9 @@ class SmoothedLabels:
         return matrix
 
     def shares(self, weights: np.ndarray) -> np.ndarray:
-        """Σᵢ weightᵢ tᵢ, (K,)."""
-        counts = np.bincount(self.codes, weights=weights, minlength=self.n_classes)
+        """Σᵢ weightᵢ tᵢ, (K,), on the host."""
+        weights = placement.to_host(weights)
+        counts = _class_weights(self.codes, weights, self.n_classes)
         return (1.0 - self.smoothing) * counts + self.share * weights.sum()
 
     def negentropy(self, link: Link) -> float:
@@ -285,6 +286,11 @@ class SparseSoftLabels:
             rest = float(link.negentropy_terms(np.array([self.share]))[0])
             self._negentropies[link] = by_row.sum(axis=1) + (self.n_classes - stored) * rest
         return self._negentropies[link]
+
+
+def _class_weights(codes, weights, n_classes: int) -> np.ndarray:
+    """Sum of the weights of each class, (K,): of the host, for a device's would add them in another order each time."""
+    return np.bincount(placement.to_host(codes), weights=placement.to_host(weights), minlength=n_classes)
 
 
 def _own(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from sksoft import SoftmaxRegression, config_context
 from sksoft.kernels.blocks import serial_blas
 from sksoft.kernels.placement import on_device
 from sksoft.objective.batches import InMemory
-from sksoft.objective.links import LINKS
+from sksoft.objective.links import LINKS, Entmax
 from sksoft.objective.losses import FenchelYoung
 from sksoft.objective.objective import Objective
 from sksoft.objective.penalties import Ridge
@@ -73,6 +73,23 @@ def test_two_classes_and_labels_that_are_numbers(device):
     weights = np.arange(len(X))
     assert model.score(there, y, device.asarray(weights)) == expected.score(X, y, weights)
     assert model.predict_proba(there).shape == (len(X), 2)
+
+
+@pytest.mark.parametrize("alpha", [1.3, 1.5, 1.9, 2.0])
+def test_losses_of_sparse_links_are_those_of_the_host(device, alpha):
+    link, codes = Entmax(alpha), np.arange(8) % 3
+    scores = (
+        np.random.default_rng(3).normal(size=(8, 3)) * np.array([1e-6, 1e-3, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0])[:, None]
+    )
+    proba = link.predict(scores)
+    there = [device.asarray(array) for array in (scores, proba, codes)]
+    for found, expected in [
+        (link.label_losses(*there), link.label_losses(scores, proba, codes)),
+        (link.conjugate(*there[:2]), link.conjugate(scores, proba)),
+        (link.negentropy(there[1]), link.negentropy(proba)),
+        (link.tilted(there[1])[0], link.tilted(proba)[0]),
+    ]:
+        np.testing.assert_allclose(found.get(), expected, rtol=1e-13, atol=1e-15)
 
 
 def test_names_of_features_are_those_of_the_last_fit(device):
