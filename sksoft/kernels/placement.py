@@ -44,7 +44,7 @@ def namespace(value):
 
 def where(like, array):
     """An array of the host, or of the device library, moved to where `like` lives; itself if it is there."""
-    return to_device(array) if on_device(like) else to_host(array)
+    return to_device(array) if on_device(like) else fetched(array)
 
 
 def to_device(value):

@@ -613,13 +613,16 @@ class SoftmaxRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n, K), or (n,) for two classes: the score of ``classes_[1]``
         """
-        check_is_fitted(self)
         return placement.beside(self._scores(X, offset), X)
 
     def _scores(self, X, offset):
         """The scores, where X is computed on."""
+        check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False, device=True)
-        coef, intercept = (placement.where(X, part) for part in (self.coef_, self.intercept_))
+        coef, intercept = self.coef_, self.intercept_
+        if placement.on_device(X):
+            coef = coef.toarray() if sparse.issparse(coef) else coef
+            coef, intercept = placement.to_device(coef), placement.to_device(intercept)
         scores = safe_sparse_dot(X, coef.T, dense_output=True) + intercept
         offset = _checked_offset(placement.fetched(offset), (X.shape[0], len(self.classes_)))
         offset = None if offset is None else placement.where(X, offset)

@@ -201,6 +201,13 @@ def test_separated_classes_are_found_as_on_the_host(device):
         SoftmaxRegression(C=np.inf, max_iter=20).fit(device.asarray(X), y)
 
 
+def test_sparsified_coefficients_predict_there_too(device):
+    X, y, _ = rows()
+    model = SoftmaxRegression().fit(X, y)
+    expected = model.predict_proba(X)
+    np.testing.assert_allclose(model.sparsify().predict_proba(device.asarray(X)).get(), expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_a_backend_of_the_host_cannot_read_them(device, backend):
     X, y, _ = rows()
