@@ -307,7 +307,8 @@ class HierarchicalSoftmaxClassifier(ClassifierMixin, BaseEstimator):
         labels : ndarray of shape (n,)
             Of equally probable classes the first in ``classes_``.
         """
-        codes = search.top_k(self._model(), self._checked(X), 1)[0][:, 0]
+        rows = self._checked(X)
+        codes = search.top_k(self._model(), rows, 1)[0][:, 0]
         return placement.labels_beside(self.classes_, codes, X)
 
     def predict_topk(self, X, k=5, *, beam_width=None, return_bound=False, sparse_output=False):

@@ -45,7 +45,9 @@ def attend(queries, keys, values, *, score="dot", scale=1.0, **sight):
     odd[without_finite_lse(lse, sight, len(keys))] = True
     if odd.any():
         given = {"score": score, "scale": scale, **sight.at(odd)}
-        out[odd], lse[odd] = attention.attend.reference(queries[odd], keys, values, **given)
+        # whose products round by the order of memory, and ours do not
+        rows = (np.ascontiguousarray(array) for array in (queries[odd], keys, values))
+        out[odd], lse[odd] = attention.attend.reference(*rows, **given)
     return out, lse
 
 
@@ -64,9 +66,8 @@ def attend_vjp(
     results = _gradients(tiled, out, lse, out_gradient, lse_gradient, ~(nothing | odd))
     if odd.any() or not len(keys):
         given = {"score": score, "scale": scale, "lse_gradient": lse_gradient[odd], **sight.at(odd)}
-        parts = attention.attend_vjp.reference(
-            queries[odd], keys, values, out[odd], lse[odd], out_gradient[odd], **given
-        )
+        rows = (queries[odd], keys, values, out[odd], lse[odd], out_gradient[odd])
+        parts = attention.attend_vjp.reference(*map(np.ascontiguousarray, rows), **given)
         results[0][odd] = parts[0]
         for total, part in zip(results[1:], parts[1:]):
             total += part
