@@ -85,7 +85,8 @@ class MatrixScaler(ClassifierMixin, BaseEstimator):
 
     Examples
     --------
-    >>>     >>> from sksoft import MatrixScaler, TemperatureScaler
+    >>> import numpy as np
+    >>> from sksoft import MatrixScaler, TemperatureScaler
     >>> rng = np.random.default_rng(0)
     >>> scores = 3 * rng.normal(size=(2000, 3))
     >>> honest = 0.5 * scores @ np.array([[1, 0, 0], [0, 1, 0.5], [0, 0.5, 1]])  # the last two are mixed up
