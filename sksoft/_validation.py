@@ -24,7 +24,7 @@ from sklearn.utils.validation import validate_data as _validate_host_data
 
 from sksoft._config import get_config
 from sksoft.kernels import placement
-from sksoft.kernels.capability import out_of_memory, warn_once
+from sksoft.kernels.capability import FULL, out_of_memory, warn_once
 from sksoft.kernels.registry import placed
 
 __all__ = [
@@ -87,7 +87,7 @@ def fit_context(*, prefer_skip_nested_validation: bool):
                 if get_config()["backend"] != "auto" or not placement.on_device(X) or not out_of_memory(error):
                     raise
             # after the exception, whose traceback held what had been allocated
-            warn_once("the device is out of memory.")
+            warn_once(FULL)
             args = tuple(map(placement.fetched, args))
             return fit(estimator, *args, **{key: placement.fetched(value) for key, value in kwargs.items()})
 
@@ -131,7 +131,7 @@ def validate_data(estimator, X="no_validation", *args, device: bool = False, **o
         return X, y
     checked = _validate_host_data(estimator, X, *args, **options)
     rows = checked[0] if isinstance(checked, tuple) else checked
-    if device and isinstance(rows, np.ndarray) and get_config()["backend"] == "cuda":
+    if device and isinstance(rows, np.ndarray):
         rows = placed(rows, name)
         return (rows, *checked[1:]) if isinstance(checked, tuple) else rows
     return checked

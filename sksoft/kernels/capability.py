@@ -17,6 +17,8 @@ import numpy as np
 
 from sksoft._warnings import warn
 
+# Why the CPU computes what a device had no room for.
+FULL = "the device is out of memory."
 EXTRAS = "pip install 'sksoft[cuda12]' or 'sksoft[cuda13]'"
 # numba-cuda 0.30 compiles with names that NumPy 2.5 no longer has.
 LAST_NUMPY = (2, 4)

@@ -24,7 +24,7 @@ import numpy as np
 
 from sksoft._config import config_context, get_config
 from sksoft.kernels import placement
-from sksoft.kernels.capability import capability, out_of_memory, warn_once
+from sksoft.kernels.capability import FULL, capability, out_of_memory, warn_once
 from sksoft.kernels.moves import call_elsewhere
 
 # Elements from which compiled code repays its compilation, measured on a row softmax: below, NumPy takes under 2 ms.
@@ -107,7 +107,7 @@ class Kernel:
             if backend != "auto" or not out_of_memory(error):
                 raise
         # after the exception, whose traceback held what had been allocated
-        warn_once("the device is out of memory.")
+        warn_once(FULL)
         return self._by_cpu(first, *args, **kwargs)
 
     def _by_cpu(self, first, *args, **kwargs):

@@ -159,6 +159,19 @@ def transposed_times(X, g: np.ndarray) -> np.ndarray:
     return _turned(g) @ (X.rows if isinstance(X, Twin) else X)
 
 
+def column_scales(centre, rest, squares, dtype, *, intercept: bool) -> tuple[np.ndarray, np.ndarray]:
+    """What columns of `dtype` are divided by, (p,), and what they are multiplied with, 0 for a constant column.
+
+    `rest` and `squares` are weighted means of x − centre and of its square. The mean is rounded, the more so the more
+    rows: what is left of it tells a constant column. It becomes exactly 0, or without a penalty what rounding left of
+    it would be fitted.
+    """
+    rounding = 4.0 * np.finfo(dtype).eps * np.abs(centre)
+    constant = np.sqrt(np.maximum(squares - rest**2, 0.0)) <= rounding if intercept else squares == 0.0
+    scale = np.where(constant, 1.0, np.sqrt(squares))
+    return scale, np.where(constant, 0.0, 1.0 / scale)
+
+
 class Dense:
     """[(X − centre) / scale, 1].
 
@@ -204,14 +217,10 @@ class Dense:
             centred = np.subtract(X[rows], centre, out=scratch("design", X[rows].shape))
             return np.stack([weights[rows] @ centred, weights[rows] @ np.square(centred, out=centred)])
 
-        # the mean is rounded, the more so the more rows: what is left of it tells a constant column
         rest, squares = sum(map_blocks(moments, blocks))
-        rounding = 4.0 * np.finfo(X.dtype).eps * np.abs(centre)
-        constant = np.sqrt(np.maximum(squares - rest**2, 0.0)) <= rounding if intercept else squares == 0.0
-        scale = np.where(constant, 1.0, np.sqrt(squares))
+        scale, factor = column_scales(centre, rest, squares, X.dtype, intercept=intercept)
         design = cls(X, centre, scale, ones=intercept, memory=memory)
-        # exactly 0, or without a penalty what rounding left of it would be fitted
-        design._factor = np.where(constant, 0.0, 1.0 / scale)
+        design._factor = factor
         return design
 
     @property

@@ -14,7 +14,7 @@ import numpy as np
 
 from sksoft.kernels import placement
 from sksoft.kernels.blocks import DEVICE_BYTES, row_blocks
-from sksoft.objective.design import Dense
+from sksoft.objective.design import Dense, column_scales
 
 
 def standardised(X, weights: np.ndarray, *, intercept: bool, memory: float = np.inf) -> "Dense | DeviceDense":
@@ -72,12 +72,14 @@ class DeviceDense:
 
         centre = sums(lambda rows, shares: shares @ rows) if intercept else np.zeros(X.shape[1])
         there = placement.where(X, centre)
-        rest = sums(lambda rows, shares: shares @ (rows - there))
-        squares = sums(lambda rows, shares: shares @ np.square(rows - there))
-        rounding = 4.0 * np.finfo(X.dtype).eps * np.abs(centre)
-        constant = np.sqrt(np.maximum(squares - rest**2, 0.0)) <= rounding if intercept else squares == 0.0
-        scale = np.where(constant, 1.0, np.sqrt(squares))
-        design = cls(X, centre, np.where(constant, 0.0, 1.0 / scale), ones=intercept)
+
+        def moments(rows, shares):
+            centred = rows - there
+            return np.stack([shares @ centred, shares @ np.square(centred)])
+
+        rest, squares = sums(moments)
+        scale, factor = column_scales(centre, rest, squares, X.dtype, intercept=intercept)
+        design = cls(X, centre, factor, ones=intercept)
         design.scale = scale
         return design
 
